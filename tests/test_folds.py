@@ -57,7 +57,8 @@ def validated(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         sketch_figures(patch)
         patch.setattr(store, "open_dataset", lambda name, size: named())
-        return cross_validate_recipe(LINEAR, folds=2, out=tmp_path_factory.mktemp("validated") / "folds")
+        folder = tmp_path_factory.mktemp("validated") / "folds"
+        return cross_validate_recipe(LINEAR, folds=2, test=False, out=folder)
 
 
 def files(folder):
@@ -115,10 +116,10 @@ def test_repeated_it_is_the_same_bytes_and_test_labels_change_nothing(small, val
     dataset = small()
     labels = dataset.splits["test"].labels
     labels[:] = np.random.default_rng(1).permutation(labels)
-    cross_validate_recipe(LINEAR, folds=2, out=tmp_path / "other")
+    cross_validate_recipe(LINEAR, folds=2, test=False, out=tmp_path / "other")
     assert files(validated.folder) == files(tmp_path / "other")
     if is_full():
-        cross_validate_recipe(LINEAR, folds=2, seed=1, out=tmp_path / "seeded")
+        cross_validate_recipe(LINEAR, folds=2, seed=1, test=False, out=tmp_path / "seeded")
         assert files(validated.folder) != files(tmp_path / "seeded")
 
 
@@ -132,12 +133,12 @@ def test_stopped_it_goes_on_with_the_fold_that_was_not_done(small, validated, ow
                 raise PulledPlugError
 
     with pytest.raises(PulledPlugError):
-        cross_validate_recipe(LINEAR, folds=2, name="linear", listener=Pull())
+        cross_validate_recipe(LINEAR, folds=2, test=False, name="linear", listener=Pull())
     begun = own_folders / "work" / "runs" / "small-linear-1"
     with pytest.raises(RunError, match="lacks folds"):
         pl.evaluate(begun)
     first = (begun / "fold-1" / "manifest.json").read_bytes()
-    result = cross_validate_recipe(LINEAR, folds=2, name="linear")
+    result = cross_validate_recipe(LINEAR, folds=2, test=False, name="linear")
     assert str(result.folder) == "runs/small-linear-1"
     assert (begun / "fold-1" / "manifest.json").read_bytes() == first
     assert files(begun) == files(validated.folder)
@@ -178,7 +179,7 @@ def test_findings_of_one_patient_alone_have_no_answer_and_it_is_said(tmp_path, m
         split.labels[:, 3] = 0
     dataset.splits["train"].labels[7, 3] = 1
     monkeypatch.setattr(store, "open_dataset", lambda name, size: dataset)
-    result = cross_validate_recipe(LINEAR, folds=2, out=tmp_path / "folds")
+    result = cross_validate_recipe(LINEAR, folds=2, test=False, out=tmp_path / "folds")
     said, nameless = result.to_dict()["unavailable"]
     assert said.startswith("answers to 1 images, on which every fold is trained")
     assert nameless.startswith("scores by site, age, sex, view")
@@ -190,7 +191,7 @@ def test_findings_of_one_patient_alone_have_no_answer_and_it_is_said(tmp_path, m
 
 def test_networks_stop_by_the_val_inside_a_fold(small, tmp_path, monkeypatch):
     stub_fit(monkeypatch)
-    result = cross_validate_recipe(NETWORK, folds=2, out=tmp_path / "folds")
+    result = cross_validate_recipe(NETWORK, folds=2, test=False, out=tmp_path / "folds")
     assert len(result.scores.by_fold) == 2
     assert "fold-curves" in pl.displays(tmp_path / "folds")
     assert "Learning curves of all folds" in (tmp_path / "folds" / "report.html").read_text()

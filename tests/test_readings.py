@@ -71,7 +71,7 @@ def test_scoring_kept_answers_again_is_no_reading(small, tmp_path):
 
 
 def test_a_cross_validation_is_recorded_as_what_it_is_and_counts_for_nothing(small, tmp_path):
-    cross_validate_recipe(LINEAR, folds=2, out=tmp_path / "folds")
+    cross_validate_recipe(LINEAR, folds=2, test=False, out=tmp_path / "folds")
     found = accesses_of(small)
     assert {t.split for t in found} == {"fold 1 of 2", "fold 2 of 2"}
     assert recipes_of(found) == set()

@@ -247,15 +247,25 @@ def test_export_writes_a_file_and_says_how_it_compares(penlight, few, undrawn, t
 def test_folds_are_cross_validated_and_seeds_beside_them_are_refused(penlight, undrawn, tmp_path, monkeypatch):
     monkeypatch.setattr(store, "open_dataset", lambda name, size: named())
     words = ("train", "small", "--recipe", "linear", "--folds", 2, "--out", tmp_path / "folds")
-    code, out, _ = penlight(*words, "--json")
+    code, out, _ = penlight(*words, "--no-test", "--json")
     assert code == 0
     made = json.loads(out)
     assert made["folds"] == [1, 2]
+    assert "final" not in made
     assert [row["fold"] for row in made["by_fold"]] == [1, 2]
     code, out, _ = penlight("evaluate", tmp_path / "folds", "--full")
     assert code == 0
     assert "by fold: " in out
     assert "Test was not read." in out
+    code, out, _ = penlight(*words, "--json")
+    assert code == 0
+    assert json.loads(out)["final"]["split"] == "test"
+    code, out, _ = penlight("evaluate", tmp_path / "folds")
+    assert code == 0
+    assert "Averaged over 2 folds: On 96 test images" in out
+    code, _, error = penlight("train", "small", "--no-test")
+    assert code == 2
+    assert "--folds" in error
     code, _, error = penlight(*words, "--seeds", 3)
     assert code == 2
     assert "omit --seeds" in error

@@ -88,10 +88,11 @@ def compare(
 ) -> ComparedRuns:
     """Compare runs by a metric of the whole, the task's headline unless given, on the same images of a split.
 
-    Each of `runs` is a run or its folder, a folder with a run per seed, a baseline of either (`RUN:linear`), or a CSV
-    file in the official result format, which is about `dataset` through `view` at `size`, or else about those of the
-    first run. All are compared with `against`, or with the first; with `every_pair`, each with each. `out` is the
-    page to write. PredictionsError says in what they differ where they are not of the same images.
+    Each of `runs` is a run or its folder, a folder with a run per seed, one of folds or seeds that became one model,
+    a baseline of any (`RUN:linear`), or a CSV file in the official result format, which is about `dataset` through
+    `view` at `size`, or else about those of the first run. All are compared with `against`, or with the first; with
+    `every_pair`, each with each. `out` is the page to write. PredictionsError says in what
+    they differ where they are not of the same images.
 
     Examples
     --------
@@ -200,9 +201,10 @@ def _parts(source: str) -> tuple[Path, str | None]:
 
 def _runs(folder: Path) -> list[RunFolder]:
     kind = kind_of(folder)
-    if kind == "folds":
+    final = open_group(folder).final if kind in ("folds", "seeds") else None
+    if kind == "folds" and final is None:
         raise RunError(f"{folder} is a cross-validation, which has no answers to test.", "Compare trained runs.")
-    return open_group(folder).runs() if kind == "seeds" else [open_run(folder)]
+    return open_group(folder).runs() if kind == "seeds" and final is None else [final or open_run(folder)]
 
 
 def _baseline(source: str, runs: Sequence[RunFolder], name: str, split: str) -> _ComparedModel:

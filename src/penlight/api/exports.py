@@ -56,7 +56,7 @@ def export(
     content = exporter.write(_source(opened, view, test))
     if out is not None and to == "onnx":
         require_known_licences(content, MODEL, checked=licence_checked)
-    file = out or path / exporter.file
+    file = out or opened.path / exporter.file
     parity = compare(exporter.answering(content), view.splits["test"].chosen, test, opened.decision)
     require_close(parity, opened.recipe.train.precision, str(file))
     exported = Exported(file, to, len(content), parity)

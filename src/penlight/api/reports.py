@@ -7,7 +7,7 @@ from penlight.api.arguments import checked
 from penlight.api.paths import PathLike, path_of, path_or_none
 from penlight.api.results import NamedFigures, ResultPath
 from penlight.disk import is_inside
-from penlight.experiments.folds import folds_content, folds_of
+from penlight.experiments.folds import fold_of, folds_content
 from penlight.experiments.seeds import over_seeds
 from penlight.experiments.studies import content_of_folder
 from penlight.runs import RunFolder, open_run, write_text
@@ -112,7 +112,6 @@ def _contents(path: Path, images: bool | None = None) -> tuple[list[RunFolder], 
     runs = open_group(path).runs() if kind_of(path) == "seeds" else [open_run(path)]
     described = runs[0].has(DESCRIPTION) and not images
     if not described and is_inside(path.parent, FOLDS) and path in run_folders(path.parent, "fold"):
-        number = int(path.name.removeprefix("fold-")) - 1
-        return runs, [content_of_run(runs[0], folds_of(path.parent, runs).fold(number), images)]
+        return runs, [content_of_run(runs[0], fold_of(runs[0]), images)]
     view = seen_by(runs[0], images)
     return runs, [content_of_run(run, view, images) for run in runs]

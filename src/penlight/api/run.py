@@ -205,12 +205,20 @@ class Runs(_InFolder, Sequence[Run]):
         return self._runs[index]
 
     @cached_property
+    def final(self) -> Run | None:
+        """The run of the model that became of all of them, by which `pl.predict` and the like answer; None where
+        they became none."""
+        final = self._group.final
+        return None if final is None else Run.of(final)
+
+    @cached_property
     def scores(self) -> SeedsScores | FoldsScores:
         """Scores over seeds with their spread, or of the predictions of all folds together."""
         summary = self._group.summary
         kind = SeedsScores if isinstance(summary, SeedsScores) else FoldsScores
         values = {own.name: getattr(summary, own.name) for own in fields(kind)}
-        return kind(**values | {"sealed": self._group.is_sealed})
+        final = None if self.final is None else self.final.metrics
+        return kind(**values | {"sealed": self._group.is_sealed, "final": final})
 
     def _json(self) -> Trained:
         return trained_of(self.path, self._runs, self.scores)

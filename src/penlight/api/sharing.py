@@ -21,7 +21,7 @@ from penlight.data.kept import KeptDescription
 from penlight.disk import is_inside, temporary_folder, writing_to
 from penlight.errors import PenlightError, RunError
 from penlight.evaluation.novelty import novelty_from_bytes
-from penlight.experiments.folds import PREDICTIONS, folds_content, folds_of
+from penlight.experiments.folds import PREDICTIONS, fold_of, folds_content, folds_of
 from penlight.exporters.parity import RECORD
 from penlight.exporters.table import EXPORTERS
 from penlight.recipes import Recipe
@@ -45,7 +45,17 @@ from penlight.runs.folder import (
     run_folder_in,
     run_folders,
 )
-from penlight.runs.groups import REPORT, SEAL_FILE, STUDY, RunGroup, kind_of, not_one_run, open_group, write_group
+from penlight.runs.groups import (
+    FINAL,
+    REPORT,
+    SEAL_FILE,
+    STUDY,
+    RunGroup,
+    kind_of,
+    not_one_run,
+    open_group,
+    write_group,
+)
 from penlight.runs.holdings import KEEPS_IMAGES, MAPS_ALIKE, NEIGHBOURS, holdings_of
 from penlight.runs.predictions import to_bytes
 from penlight.runs.predictor import MODEL
@@ -232,8 +242,9 @@ class _Copier:
     def _seen(self, run: RunFolder) -> Any:
         """The dataset of a run, or its description; None where it is not at hand."""
         with contextlib.suppress(PenlightError):
-            if is_inside(run.path.parent, FOLDS) and not run.has(DESCRIPTION):
-                return folds_of(run.path.parent, [run]).fold(int(run.path.name.removeprefix("fold-")) - 1)
+            one_of = is_inside(run.path.parent, FOLDS) and run.path.name != FINAL
+            if one_of and not run.has(DESCRIPTION):
+                return fold_of(run)
             return seen_by(run)
         return None
 
@@ -316,26 +327,28 @@ class _Copier:
 
     def _several(self, source: Path, target: Path) -> None:
         group = open_group(source)
-        self._note_unknown(source, {*_GROUP, *(place.name for place in group.folders)})
+        final = group.final
+        self._note_unknown(source, {*_GROUP, *(place.name for place in group.folders), *([FINAL] if final else [])})
         originals = group.runs()
         # Each fold has a dataset of its own.
         seen = self._seen(originals[0]) if group.kind == "seeds" else None
         runs = [self._run(place, target / place.name, seen) for place in group.folders]
         files = self._joined(source, group, runs) if group.kind == "folds" else {}
-        self._group(target, group, {run.path.name: run for run in runs}, files)
+        finals = [] if final is None else [self._run(final.path, target / FINAL)]
+        self._group(target, group, {run.path.name: run for run in (*runs, *finals)}, files)
 
     def _joined(self, source: Path, group: RunGroup, runs: Sequence[RunFolder]) -> dict[str, bytes]:
         """Give the files that a cross-validation has beside its runs."""
         from penlight.reports.content import describe_folds
 
-        joined = FoldRuns(source, runs, group.claim).joined.predictions
+        joined = FoldRuns(source, runs, group.claim).out_of_fold
         joined = stripped(joined, runs[0].recipe, self.numbers) if self.shared else joined
         files = {FOLDS: self._json(group.claim.to_dict()), PREDICTIONS: to_bytes(joined)}
         if self._reported and self.shared:
             if is_inside(source, DESCRIPTION):
                 whole, patients = folds_described(source)
             else:
-                whole, patients = describe_folds(folds_of(source, group.runs()).view)
+                whole, patients = describe_folds(folds_of(source, group.runs()[0]).view)
             files[DESCRIPTION] = self._json(KeptDescription.of(whole, patients))
         return files
 

@@ -8,6 +8,7 @@ from penlight.api.requests import Request, with_references
 from penlight.api.results import Trained
 from penlight.experiments.executors import Here
 from penlight.experiments.experiment import Summary, default_folder, run_group
+from penlight.experiments.final import make_final
 from penlight.experiments.folds import claim_of, continues, fold_specs, summarise_folds
 from penlight.experiments.progress import ProgressListener
 from penlight.experiments.run import RunSpec
@@ -19,17 +20,19 @@ from penlight.runs.folder import goes_on
 from penlight.runs.groups import REPORT
 from penlight.runs.holdings import holdings_of
 from penlight.runs.scores import FoldsScores, Scores, SeedsScores
-from penlight.runs.scoring import evaluate_run
+from penlight.runs.scoring import evaluate_run, open_folds
 from penlight.training.own import OwnModel, with_own
 
 
-def train_request(asked: Request, *, seeds: int = 1, folds: int | None = None, **how: Any) -> Trained:
-    """Train what was asked for with `seeds` seeds or in `folds`; `how` are seed, images, out and listener as
-    `train_recipe` has them."""
+def train_request(
+    asked: Request, *, seeds: int = 1, folds: int | None = None, repeats: int = 1, test: bool = True, **how: Any
+) -> Trained:
+    """Train what was asked for with `seeds` seeds or in `folds`, `repeats` times, of which a model is made and asked
+    about test unless `test` is False; `how` are seed, images, out and listener as `train_recipe` has them."""
     how |= {"name": asked.name, "plan": asked.plan, "own": asked.own}
     if folds is None:
         return train_recipe(asked.recipe, seeds=seeds, **how)
-    return cross_validate_recipe(asked.recipe, folds=folds, **how)
+    return cross_validate_recipe(asked.recipe, folds=folds, repeats=repeats, test=test, **how)
 
 
 def train_recipe(
@@ -75,18 +78,23 @@ def cross_validate_recipe(
     recipe: Recipe,
     *,
     folds: int,
+    repeats: int = 1,
     name: str = "custom",
     out: Path | None = None,
     seed: int = 0,
     plan: TrainingPlan | None = None,
     images: bool = True,
+    test: bool = True,
     own: OwnModel | None = None,
     listener: ProgressListener | None = None,
 ) -> Trained:
-    """Divide train and val into folds, train on all but one for each, and score the answers to those left out.
+    """Divide train and val into folds, train on all but one for each, and score the answers to those left out; then
+    average the models of all folds into one, calibrate it by these answers, and score it on test.
 
-    Test is not read, and stays for later. Inside a fold, a part of what it is trained on chooses the epoch,
-    thresholds and calibration. The other arguments as in `train_recipe`; the folder has a run per fold.
+    With `repeats` the images are divided anew so often, by the seeds after the first one, and all models are
+    averaged. Without `test` no model is made, and test is not read. Inside a fold, a part of what it is trained on
+    chooses the epoch, thresholds and calibration. The other arguments as in `train_recipe`; the folder has a run per
+    fold.
     DataError where there are too few images for so many folds; RunError for a folder that holds something else.
     """
     listener, recipe = listener or ProgressListener(), _trainable(recipe)
@@ -94,13 +102,15 @@ def cross_validate_recipe(
     here = Here(listener)
     recipe, own = with_own(recipe, own, here.data.view(recipe.data), listener.on_warning)
     divided = here.data.folds(recipe, folds, seed)
-    claim = claim_of(recipe, divided)
+    claim = claim_of(recipe, divided, repeats)
     folder = out or default_folder(recipe.data.dataset, name, lambda path: continues(path, claim))
     first = RunSpec(recipe, seed, folder, "folds", plan=plan, images=images, own=own)
 
     def summarise(runs: Sequence[RunFolder]) -> Summary[FoldsScores]:
+        made = open_folds(folder)
+        final = make_final(first, made.runs, made.held_out, here.data, listener) if test else None
         listener.on_step("Scoring all folds")
-        return summarise_folds(folder, divided)
+        return summarise_folds(made, divided, final)
 
     return _trained(first, *run_group(folder, fold_specs(first, claim, listener), summarise, here, listener))
 

@@ -6,10 +6,17 @@ from pathlib import Path
 from penlight.data.catalog import info_of_reference
 from penlight.errors import DataError, UnknownNameError
 from penlight.evaluation.standing import model_words
+from penlight.numbers import counted
 from penlight.reports.verdict import instead_words, kept_together, scores_verdict
 from penlight.runs import open_run
 from penlight.runs.groups import open_group
 from penlight.runs.scores import FoldsScores, Scores, SeedsScores
+
+
+def final_verdict(path: Path, scores: Scores) -> str:
+    """Say of the model that the runs of a folder became how good it is by its scores."""
+    group = open_group(path)
+    return f"Averaged over {counted(len(group.folders), group.kind[:-1])}: {verdict_of(path, scores)}"
 
 
 def verdict_of(path: Path, scores: Scores | SeedsScores | FoldsScores) -> str:

@@ -123,8 +123,17 @@ def train(
     seed: Annotated[int, Option(min=0, help="The first seed.")] = 0,
     seeds: Annotated[int, Option(min=1, help="Number of seeds; each gives a separate run.")] = 1,
     folds: Annotated[
-        int | None, Option(min=2, help="Number of folds of train and val for cross-validation; test is not read.")
+        int | None,
+        Option(
+            min=2, help="Number of folds of train and val for cross-validation; their models are averaged into one."
+        ),
     ] = None,
+    repeats: Annotated[
+        int, Option(min=1, max=100, help="How often --folds divides the images anew; all models are averaged.")
+    ] = 1,
+    no_test: Annotated[
+        bool, Option("--no-test", help="With --folds: make no model of the folds, and do not read test.")
+    ] = False,
     no_images: NoImages = False,
     track: Track = None,
     out: Out = None,
@@ -145,6 +154,9 @@ def train(
 
     if folds and seeds > 1:
         raise typer.BadParameter("--folds trains every fold with one seed; omit --seeds.", param_hint="--folds")
+    for given, option in ((no_test, "--no-test"), (repeats > 1, "--repeats")):
+        if given and not folds:
+            raise typer.BadParameter("It is for folds; give --folds 5.", param_hint=option)
     _name_images(dataset, images)
     # What code of the user's prints is no part of the JSON.
     with contextlib.redirect_stdout(sys.stderr if json else sys.stdout):
@@ -152,7 +164,7 @@ def train(
         print_plan_made(asked.plan, json, full)
         with TrainingView(quiet=json) as shown, tracking(shown, track) as listener:
             how: dict[str, Any] = {"seed": seed, "images": not no_images, "out": out, "listener": listener}
-            result = train_request(asked, seeds=seeds, folds=folds, **how)
+            result = train_request(asked, seeds=seeds, folds=folds, repeats=repeats, test=not no_test, **how)
     give(result, json, lambda made: print_trained(made, full))
 
 

@@ -23,15 +23,18 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Summary(Generic[T]):
-    """What several runs say together: files that are sealed with them, in order, and the result for the caller."""
+    """What several runs say together: files that are sealed with them, in order, and the result for the caller;
+    `final` is the run of the model that became of theirs, None where there is none."""
 
     kind: Kind
     files: Mapping[str, bytes]
     result: T
+    final: RunFolder | None = None
 
     def write(self, folder: Path, runs: Sequence[RunFolder]) -> T:
         """Write the files into the folder of the runs, seal them, and give the result."""
-        write_group(folder, self.kind, self.files, {run.path.relative_to(folder).as_posix(): run for run in runs})
+        sealed = [*runs, *([] if self.final is None else [self.final])]
+        write_group(folder, self.kind, self.files, {run.path.relative_to(folder).as_posix(): run for run in sealed})
         return self.result
 
 

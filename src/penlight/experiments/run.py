@@ -94,7 +94,7 @@ class RunSpec:
         network that was not handed in.
         """
         listener.on_run_begin(self, self.group)
-        done = self._done()
+        done = self.done()
         if done is None:
             require_own(require_trainable(self.recipe), self.own)
         trained = train_run(self, data.baselines(self), listener) if done is None else TrainedRun(done, None)
@@ -121,7 +121,7 @@ class RunSpec:
         recipe = recipe_from_toml(job["recipe"])
         return cls(recipe, job["seed"], Path(job["folder"]), job["by"], fold, plan, job["images"])
 
-    def _done(self) -> RunFolder | None:
+    def done(self) -> RunFolder | None:
         """Give the run that is already complete in the folder; None if it is to be trained."""
         if not is_inside(self.folder, MANIFEST):
             return None
@@ -138,18 +138,30 @@ def train_run(spec: RunSpec, baselines: Baselines, listener: ProgressListener) -
     """Train one run on the view of these baselines. Test is read once, after all that is chosen."""
     view = baselines.view
     with RunWriter(spec.folder, spec.recipe, spec.seed) as writer:
-        model = _fit(writer, spec, baselines, listener)
+        model = fit_model(writer, spec, baselines, listener)
         listener.on_step("Choosing on val, then reading test")
         val = _choose_on_val(writer, view, model, listener)
-        test = _read_test(writer, spec, baselines, model, val.decision)
-        listener.on_step("Computing saliency maps")
-        maps_alike = _explain(writer, spec, view, model, test.answers)
-
-        def provenance() -> dict[str, Any]:
-            return _provenance(spec, baselines, model, test, maps_alike)
-
-        scores = complete(writer, baselines, listener, model.recipe, model.kept.model, val, test.answers, provenance)
+        scores = read_test_and_complete(writer, spec, baselines, listener, model, val)
     return TrainedRun(open_run(spec.folder), scores)
+
+
+def read_test_and_complete(
+    writer: RunWriter,
+    spec: RunSpec,
+    baselines: Baselines,
+    listener: ProgressListener,
+    model: "RunModel",
+    val: Answers,
+) -> Scores:
+    """Answer test by a model of which all is chosen, by its answers to val, and make the run complete."""
+    test = _read_test(writer, spec, baselines, model, val.decision)
+    listener.on_step("Computing saliency maps")
+    maps_alike = _explain(writer, spec, baselines.view, model, test.answers)
+
+    def provenance() -> dict[str, Any]:
+        return _provenance(spec, baselines, model, test, maps_alike)
+
+    return complete(writer, baselines, listener, model.recipe, model.kept.model, val, test.answers, provenance)
 
 
 def complete(
@@ -199,7 +211,7 @@ class KeptModel:
 
 
 @dataclass(frozen=True)
-class _Model:
+class RunModel:
     """The model that a run keeps, and how it came: the `recipe` as it was carried out, what was `cut` for time, when
     training `begun` and was `done`, in seconds of a clock."""
 
@@ -221,7 +233,7 @@ class _TestAnswers:
     accesses: Mapping[str, Any]
 
 
-def _fit(writer: RunWriter, spec: RunSpec, baselines: Baselines, listener: ProgressListener) -> _Model:
+def fit_model(writer: RunWriter, spec: RunSpec, baselines: Baselines, listener: ProgressListener) -> RunModel:
     """Fit the recipe's model, choose between it and the linear baseline on val, and write what is kept."""
     recipe, view, plan, begun = spec.recipe, baselines.view, spec.plan, time.perf_counter()
     task = view.task.with_head(head=recipe.data.head, rule=recipe.decide.rule)
@@ -245,10 +257,10 @@ def _fit(writer: RunWriter, spec: RunSpec, baselines: Baselines, listener: Progr
     fitted, kept = choose_model(fitted, recipe, view, task, baselines)
     if fitted.network is not None:
         _write_network(writer, fitted, listener)
-    return _Model(recipe, task, fitted, kept, cut, begun, done)
+    return RunModel(recipe, task, fitted, kept, cut, begun, done)
 
 
-def _choose_on_val(writer: RunWriter, view: ViewedDataset, model: _Model, listener: ProgressListener) -> Answers:
+def _choose_on_val(writer: RunWriter, view: ViewedDataset, model: RunModel, listener: ProgressListener) -> Answers:
     """Predict val, find calibration and thresholds on it, and write the model for others."""
     val = predict_split(model.fitted, view, model.task, "val", model.recipe)
     chose_epoch = model.fitted.best_epoch is not None
@@ -261,7 +273,7 @@ def _choose_on_val(writer: RunWriter, view: ViewedDataset, model: _Model, listen
 
 
 def _read_test(
-    writer: RunWriter, spec: RunSpec, baselines: Baselines, model: _Model, decision: Decision
+    writer: RunWriter, spec: RunSpec, baselines: Baselines, model: RunModel, decision: Decision
 ) -> _TestAnswers:
     view = baselines.view
     accesses = baselines.accesses.keep(view.view, model.recipe.hash, spec.seed, spec.folder.name)
@@ -275,7 +287,7 @@ def _read_test(
     return _TestAnswers(answer(test, decision), seconds, accesses)
 
 
-def _explain(writer: RunWriter, spec: RunSpec, view: ViewedDataset, model: _Model, test: Answers) -> float | None:
+def _explain(writer: RunWriter, spec: RunSpec, view: ViewedDataset, model: RunModel, test: Answers) -> float | None:
     """Write maps of a few answers and the training images most like an image; give how much the maps are like those
     of random weights, None where that is not known."""
     maps_alike = write_explained(writer, model.fitted, view, test, keep=spec.images)
@@ -289,7 +301,7 @@ def _explain(writer: RunWriter, spec: RunSpec, view: ViewedDataset, model: _Mode
 
 
 def _provenance(
-    spec: RunSpec, baselines: Baselines, model: _Model, test: _TestAnswers, maps_alike: float | None
+    spec: RunSpec, baselines: Baselines, model: RunModel, test: _TestAnswers, maps_alike: float | None
 ) -> dict[str, Any]:
     """Say how the run came to be."""
     # What was fitted before the training was interrupted is part of it.

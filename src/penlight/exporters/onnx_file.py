@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import onnx
 
 from penlight import __version__
 from penlight.errors import ExportError, PenlightError, first_line, is_out_of_memory
@@ -14,11 +15,14 @@ from penlight.exporters.estimator import estimator_nodes
 from penlight.exporters.features import GraphFeatures
 from penlight.exporters.layers import network_nodes
 from penlight.models import LinearBaseline, MajorityBaseline
+from penlight.models.averaged import AveragedModel
 from penlight.models.baselines import LOG_PIXELS
 from penlight.models.ensemble import EnsembleModel, FeatureModel, LinearMember, NetworkMember, Scorer
 from penlight.models.estimator import EstimatorModel
-from penlight.models.graph import Graph, Value
+from penlight.models.graph import IMAGE, Graph, Value
 from penlight.runs import ModelFacts
+from penlight.runs.encoders import encoders_of
+from penlight.runs.modelfile import check_model
 from penlight.runs.predictor import CLASS_MAPS, FEATURES
 
 WIDEST = 4096
@@ -90,10 +94,30 @@ def _member(graph: Graph, member: Scorer, made: GraphFeatures) -> Value:
     return made.to_scores(prob, member.task.exclusive)
 
 
+def _averaged(graph: Graph, model: AveragedModel) -> Value:
+    """Average the logits of several files; what these share, such as an encoder, is there once. Features stand beside
+    one another."""
+    logits: list[Value] = []
+    features: dict[str, Value] = {}
+    for content, where in model.files():
+        part = onnx.load_from_string(content)
+        for encoder in encoders_of(check_model(content, where, beside=True), where):
+            graph.properties |= encoder.to_property()
+        widths = {output.name: output.type.tensor_type.shape.dim[1].dim_value for output in part.graph.output}
+        wanted = {name: (widths[name],) for name in ("logits", FEATURES) if name in widths}
+        said, *inner = graph.embed(part, IMAGE, IMAGE, wanted)
+        logits.append(graph.double(said))
+        features |= {own.name: own for own in inner}
+    graph.features = graph.concatenate(list(features.values())) if features else None
+    total = sum(logits[1:], start=logits[0])
+    return answers(graph, model.task, UNCALIBRATED, total * (1 / len(logits)))  # type: ignore[no-any-return]
+
+
 _BASELINES: dict[type, Callable[[Graph, Any], Value]] = {
     LinearBaseline: _linear,
     MajorityBaseline: lambda graph, model: graph.repeated(model.shares),
     EnsembleModel: _ensemble,
     EstimatorModel: estimator_nodes,
+    AveragedModel: _averaged,
 }
 """From images to probabilities (N, C), of the models that are no networks."""

@@ -116,6 +116,10 @@ class Exported(Record):
         return ExportedFile(True, format=self.to, bytes=self.bytes, parity=self.parity)
 
 
+Proved = tuple[bytes, Parity]
+"""The bytes of a model.onnx, and how they compare with the model."""
+
+
 def write_onnx(
     writer: RunWriter, model: Any, view: ViewedDataset, val: Predictions, decision: Decision, kept: str
 ) -> str:
@@ -125,24 +129,39 @@ def write_onnx(
     A file that does not answer as the model does is not written, and export.json and what is given say why.
     """
     from penlight.exporters.estimator import COMPLETE
-    from penlight.exporters.onnx_file import onnx_file
 
     facts = facts_of(writer.recipe, view, val, decision, writer.seed, kept)
-    few = val.part(slice(_QUICK))
+    remedy = {"estimator": COMPLETE, "own": _LARGE}.get(kept, _DEFECT)
     try:
-        content = onnx_file(model, facts, decision.calibration)
-        images, file = read(view.splits["val"].images, few.index), Predictor(content, MODEL)
-        # Scores of so few images would say nothing.
-        parity = compare(file.answer, images, few, decision, scored=False)
-        remedy = {"estimator": COMPLETE, "own": _LARGE}.get(kept, _DEFECT)
-        require_close(parity, writer.recipe.train.precision, MODEL, remedy)
+        proved = prove(model, facts, view, val, decision, writer.recipe.train.precision, remedy)
     except (ExportError, RunError) as error:
         writer.write_json(RECORD, {MODEL: ExportedFile(False, error.text)})
         return error.text
-    writer.write(MODEL, content)
-    record = Exported(writer.path / MODEL, "onnx", len(content), parity).record()
-    writer.write_json(RECORD, {MODEL: record})
+    write_proved(writer, proved)
     return ""
+
+
+def prove(
+    model: Any, facts: ModelFacts, view: ViewedDataset, val: Predictions, decision: Decision, precision: str,
+    remedy: str = _DEFECT,
+) -> Proved:  # fmt: skip
+    """Give a model as the bytes of model.onnx, and how far they are off its predictions of images of val. ExportError
+    where they are further than `CLOSE`, RunError where they are more than a run may hold."""
+    from penlight.exporters.onnx_file import onnx_file
+
+    content, few = onnx_file(model, facts, decision.calibration), val.part(slice(_QUICK))
+    images, file = read(view.splits["val"].images, few.index), Predictor(content, MODEL)
+    # Scores of so few images would say nothing.
+    parity = compare(file.answer, images, few, decision, scored=False)
+    require_close(parity, precision, MODEL, remedy)
+    return content, parity
+
+
+def write_proved(writer: RunWriter, proved: Proved) -> None:
+    """Write what `prove` gave into a run, and into export.json how far it is off."""
+    content, parity = proved
+    writer.write(MODEL, content)
+    writer.write_json(RECORD, {MODEL: Exported(writer.path / MODEL, "onnx", len(content), parity).record()})
 
 
 def facts_of(

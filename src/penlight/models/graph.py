@@ -4,6 +4,7 @@ Shapes leave out the batch. A value of shape (H, W, C) is held with the channels
 ONNX's convolutions want it; `first` says which, and whoever needs the other asks for it.
 """
 
+import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -108,8 +109,8 @@ class Graph:
         self._opsets, self._ir_version = dict(OPSETS), _IR_VERSION
         self.properties: dict[str, str] = {}
         """What the file is to say of the encoders in it."""
-        # By identity, with the model itself, so that no other takes its place.
-        self._embedded: dict[int, tuple[onnx.ModelProto, onnx.ModelProto, dict[str, str]]] = {}
+        # What embedded models added, by its content: the name of a constant, or those of a node's outputs.
+        self._shared: dict[bytes, list[str]] = {}
         self.features: Value | None = None
         """What the last dense layer so far reads, (N, F)."""
         self.class_maps: Value | None = None
@@ -278,34 +279,41 @@ class Graph:
 
     def embed(self, model: onnx.ModelProto, given: str, value: str, wanted: dict[str, Shape]) -> list[Value]:
         """Add the nodes of another model, from what it reads as `given`, here `value`, to what it calls by the names
-        `wanted`, of their shapes. ExportError where its operators have no form of this graph's age or a later one."""
-        prefix = f"embedded_{len(self._nodes)}_"
-        if id(model) not in self._embedded:
-            self._embedded[id(model)] = model, *self._with_constants(self._same_age(model), prefix)
-        _, model, constants = self._embedded[id(model)]
-        names = {given: value, "": "", **constants}
-
-        def own(name: str) -> str:
-            return names.setdefault(name, prefix + name)
-
+        `wanted`, of their shapes. Constants and nodes that an embedded model has added already are taken from there:
+        models with one encoder hold and compute it once. ExportError where its operators have no form of this
+        graph's age or a later one."""
+        model = self._same_age(model)
+        tensors = {tensor.name: tensor for tensor in model.graph.initializer}
+        names = {given: value, "": ""}
         for node in _needed(model, wanted):
-            copied = onnx.NodeProto()
-            copied.CopyFrom(node)
-            copied.name = own(node.name) if node.name else ""
-            copied.input[:] = [own(name) for name in node.input]
-            copied.output[:] = [own(name) for name in node.output]
-            self._nodes.append(copied)
-        return [Value(self, own(name), shape) for name, shape in wanted.items()]
+            names |= {name: self._shared_constant(tensors[name]) for name in node.input if name not in names}
+            names |= zip(node.output, self._shared_node(node, [names[name] for name in node.input]), strict=True)
+        return [Value(self, names[name], shape) for name, shape in wanted.items()]
 
-    def _with_constants(self, model: onnx.ModelProto, prefix: str) -> tuple[onnx.ModelProto, dict[str, str]]:
-        """Add the constants of a model, once however often it is embedded; give it, and what they are called here."""
-        names = {tensor.name: prefix + tensor.name for tensor in model.graph.initializer}
-        for tensor in model.graph.initializer:
-            copy = TensorProto()
-            copy.CopyFrom(tensor)
-            copy.name = names[tensor.name]
-            self._initializers.append(copy)
-        return model, names
+    def _shared_constant(self, tensor: TensorProto) -> str:
+        """Give the name of a constant of an embedded model; equal ones are kept once."""
+        key = _content(tensor)
+        if key not in self._shared:
+            self._shared[key] = [f"constant_{len(self._initializers)}"]
+            self._initializers.append(TensorProto())
+            self._initializers[-1].CopyFrom(tensor)
+            self._initializers[-1].name = self._shared[key][0]
+        return self._shared[key][0]
+
+    def _shared_node(self, node: onnx.NodeProto, inputs: Sequence[str]) -> list[str]:
+        """Give the outputs of a node of an embedded model, which here has these inputs; equal nodes are kept once."""
+        copied = onnx.NodeProto()
+        copied.CopyFrom(node)
+        copied.input[:] = inputs
+        # Outputs that are left out are part of what a node computes, the names of the others are not.
+        copied.output[:] = ["_" if name else "" for name in node.output]
+        key = _content(copied)
+        if key not in self._shared:
+            copied.name = f"embedded_{len(self._nodes)}"
+            copied.output[:] = [name and f"{copied.name}_{i}" for i, name in enumerate(node.output)]
+            self._shared[key] = list(copied.output)
+            self._nodes.append(copied)
+        return self._shared[key]
 
     def _same_age(self, model: onnx.ModelProto) -> onnx.ModelProto:
         """Bring a model and this graph to one version of ONNX's operators."""
@@ -348,6 +356,15 @@ class Graph:
         if not any(tensor.external_data for tensor in self._initializers):  # for which the checker looks on the disk
             onnx.checker.check_model(made)
         return made
+
+
+def _content(part: TensorProto | onnx.NodeProto) -> bytes:
+    """Hash a constant or a node, whatever it is called."""
+    nameless = type(part)()
+    nameless.CopyFrom(part)
+    nameless.ClearField("name")
+    nameless.ClearField("doc_string")
+    return hashlib.sha256(nameless.SerializeToString(deterministic=True)).digest()
 
 
 def _needed(model: onnx.ModelProto, wanted: Iterable[str]) -> list[onnx.NodeProto]:

@@ -6,8 +6,11 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from penlight.records import Count, Digest, Flag, Name, Record, Seed, Text
+from penlight.records import Count, Digest, Flag, Name, Record, Seed, Text, json_key
 from penlight.records.run import FileName, Files
+
+MOST_REPEATS = 100
+"""How often the images of a cross-validation may be divided anew."""
 
 
 class SealRecord(Record):
@@ -29,6 +32,12 @@ class FoldsRecord(Record):
     folds: Annotated[int, Field(strict=True, ge=2, le=10_000)]
     seed: Seed
     images: Count
+    repeats: Annotated[int, Field(strict=True, ge=2, le=MOST_REPEATS)] | None = json_key(default=None, if_known=True)
+
+    @property
+    def runs(self) -> int:
+        """Count the runs: one for each fold of each time that the images are divided."""
+        return self.folds * (self.repeats or 1)
 
 
 class SweepRecord(Record):

@@ -349,9 +349,10 @@ def _partition(content: RunContent) -> str:
         return "As the labels file, or the names in the predictions, divide the images."
     if content.folds:
         kept = "images" if content.patients is None else "patients"
+        test = "read once after that" if content.final else "left alone"
         return (
-            f"{len(content.folds)} folds of the dataset's train and val, stratified by label, with {kept} and near "
-            "duplicates kept together; the dataset's test was left alone."
+            f"{content.divided} of the dataset's train and val, stratified by label, with {kept} and near "
+            f"duplicates kept together; the dataset's test was {test}."
         )
     if content.patients is None:
         return "The dataset's own splits; patients are not named, so whether one is in two splits is not known."

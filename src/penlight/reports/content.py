@@ -78,9 +78,11 @@ class RunContent:
     `robustness` is what corrupted images did, None where they were not asked. `checks` are those that reported a
     problem, None where none was run. `cases` are maps of a few test images, None where none was made. `subgroups` are
     the headline scores of groups of test images, empty where `test` has no metadata. `folds` are those of a
-    cross-validation, whose `test` are the answers of each fold to the images it left out; `unanswered` says which
-    have none, and `ranking` is `test` with the places of the images in their folds instead of probabilities, for
-    curves of what ranks. `decision` is what made answers of `before`; None where each fold has its own.
+    cross-validation, whose `test` are the answers of each fold to the images it left out; `divided` says into how
+    many and how often, as `repeats` does. `final` are the scores on the test split of the model that became of all
+    folds, empty where none did. `unanswered` says which images have no
+    answer, and `ranking` is `test` with the places of the images in their folds instead of probabilities, for curves
+    of what ranks. `decision` is what made answers of `before`; None where each fold has its own.
     `no_subgroups` says by what there are no scores of groups, and why; None where the metadata of `test` says it.
     `holds` says in sentences what of the data the run folder holds. `ahead` is how far the headline score is above
     that of each baseline on the same images, empty for a run that did not keep it. `no_model_file` says why the run
@@ -121,6 +123,9 @@ class RunContent:
     robustness: Robustness | None = None
     subgroups: Sequence[Subgroup] = ()
     folds: Sequence[FoldContent] = ()
+    divided: str = ""
+    repeats: int = 1
+    final: Sequence[Score] = ()
     unanswered: Sequence[str] = ()
     ranking: Predictions | None = None
     decision: Decision | None = None
@@ -255,10 +260,11 @@ def content_of_folds(
     patients: Mapping[str, int] | None,
     first: ViewedDataset | DataDescription,
     images: bool | None = None,
+    final: RunFolder | None = None,
 ) -> RunContent:
     """Gather what the report of a cross-validation shows: `joined` are the answers of all folds, `whole` and
     `patients` are of what was divided, as `describe_folds` gives them, `first` is its first fold; `images` as in
-    `content_of_run`."""
+    `content_of_run`; `final` is the run of the model that became of all folds, if one did."""
     headline = joined.predictions.task.headline
     return replace(
         content_of_run(runs[0], first, images),
@@ -285,6 +291,9 @@ def content_of_folds(
         unanswered=scores.unanswered,
         ahead=scores.ahead,
         ranking=replace(joined.predictions, prob=_places(joined)),
+        divided=scores.divided,
+        repeats=scores.repeats or 1,
+        final=() if final is None else final.metrics.metrics,
         folds=[
             FoldContent(number, run.path.name, headline_kept(run), _history(run, headline))
             for number, run in enumerate(runs, start=1)

@@ -70,6 +70,7 @@ def run_report(content: RunContent) -> str:
             *read_before_words(content),
         ],
         per_label=label_table(content.rows, content.task, content.thresholds, content.decision_notes),
+        final=score_lines(content.final, [ComparedBaseline("out of fold", content.rows)]),
         strips=_strips(content),
         looked=_saliency_maps(content),
     )
@@ -279,7 +280,7 @@ def _facts(content: RunContent) -> list[tuple[str, str]]:
     if made.get("parameters"):
         found.append(("parameters", count(made["parameters"])))
     if content.folds:
-        found.append(("folds", str(len(content.folds))))
+        found.append(("folds", content.divided.removesuffix(" folds")))
     spent = made.get("durations", {})
     return [*found, ("training time", duration(float(spent["fit"])))] if "fit" in spent else found
 

@@ -43,7 +43,7 @@ def compare(row: Score, baseline: Score) -> str:
 
 def run_verdict(content: "RunContent") -> str:
     """Say what was tested, how good it is, how sure, and whether it beats the baselines."""
-    of = f" of {len(content.folds)} folds" if content.folds else ""
+    of = f" of {content.divided}" if content.folds else ""
     return _verdict(content, of, with_interval, 2, content.ahead)
 
 
@@ -63,13 +63,13 @@ def scores_verdict(
     """Say the same of scores alone. `model` is the name of what was kept and `words` what it is called in a sentence,
     `modality` is that of the images, and `noun` what is ranked: "grades"; all of them may be unknown."""
     row = next(row for row in scores.metrics if row.label is None)
-    seeds, folds = len(getattr(scores, "seeds", ())), len(getattr(scores, "folds", ()))
+    seeds, folds = len(getattr(scores, "seeds", ())), getattr(scores, "divided", "")
     images = counted_images(row.n, "out-of-fold" if folds else scores.split, modality)
     return _sentence(
         row,
         row.name,
         words or (model_words(model) if model else "the model"),
-        images=f"{images} of {folds} folds" if folds else images,
+        images=f"{images} of {folds}" if folds else images,
         noun=noun,
         score=_over_seeds(seeds) if seeds else with_interval,
         baselines=[(name, rows) for name, rows in scores.baselines.items() if name != model],

@@ -572,11 +572,16 @@ class RunFolder:
 
 
 def open_run(path: Path) -> RunFolder:
-    """Open a complete run. RunError, by name, for a folder that is missing, no run, incomplete, or damaged."""
+    """Open a complete run; of folds or seeds that became one model, its run.
+
+    RunError, by name, for a folder that is missing, no run, incomplete, or damaged.
+    """
     if not path.is_dir():
         raise RunError(f"There is no run folder {path}.", "Give the folder that `penlight train` printed last.")
     content = read_if_there(path, MANIFEST)
     if content is None:
+        if (final := _final_of(path)) is not None:
+            return final
         if read_claim(path) is not None:
             scored = RunFolder(path, ManifestRecord(SCHEMA, "", 0, {})).made_elsewhere
             again = (
@@ -585,6 +590,13 @@ def open_run(path: Path) -> RunFolder:
             raise RunError(f"The run {path} is not complete.", f"Finish it: {again}")
         raise _not_a_run(path)
     return RunFolder(path, _manifest_of(path, content))
+
+
+def _final_of(path: Path) -> RunFolder | None:
+    """Open the run of the model that several runs became; None for a folder that is no such."""
+    from penlight.runs.groups import kind_of, open_group
+
+    return None if kind_of(path) is None else open_group(path).final
 
 
 def _not_a_run(path: Path) -> RunError:

@@ -50,6 +50,8 @@ STUDY = "study.json"
 SWEEP = "sweep.json"
 SETUP = "tune.json"
 REPORT = "report.html"
+FINAL = "final"
+"""The run, in the folder of folds or seeds, of the model that became of all of theirs."""
 SCHEMA = 1
 
 UNSEALED = "not sealed (written by Penlight 0.1.0)"
@@ -159,19 +161,31 @@ class RunGroup:
             if self.kind == "sweep":
                 return [own for name in inner_folders(self.path) if is_inside(own := self.path / name, MANIFEST)]
             return run_folders(self.path, "fold" if self.kind == "folds" else "seed")
-        return [run_folder_in(self.path, *name.split("/")) for name in sorted(self._seal.runs, key=_in_order)]
+        names = self._seal.runs.keys() - {FINAL}
+        return [run_folder_in(self.path, *name.split("/")) for name in sorted(names, key=_in_order)]
+
+    @property
+    def final(self) -> RunFolder | None:
+        """The run of the model that became of all runs; None where there is none. RunError if it is not the one that
+        was sealed."""
+        if self._seal is None or FINAL not in self._seal.runs:
+            return None
+        return self._sealed_run(open_run(run_folder_in(self.path, FINAL)))
+
+    def _sealed_run(self, run: RunFolder) -> RunFolder:
+        """Give a run. RunError if it is not the one that was sealed."""
+        name = run.path.relative_to(self.path).as_posix()
+        if self._seal is not None and run.measured != self._seal.runs[name]:
+            raise RunError(f"{run.path} holds another run than the one that {self.path} sums up.", _AGAIN)
+        return run
 
     def runs(self, opened: Sequence[RunFolder] = ()) -> list[RunFolder]:
         """Open its runs, but for the `opened` ones. RunError if one is missing, damaged, or not the one that was
         summarised."""
         known = {run.path: run for run in opened}
-        runs = [known.get(folder) or open_run(folder) for folder in self.folders]
+        runs = [self._sealed_run(known.get(folder) or open_run(folder)) for folder in self.folders]
         if not runs:
             raise RunError(f"There is no run in {self.path}.", _AGAIN)
-        if self._seal is not None:
-            for run in runs:
-                if run.measured != self._seal.runs[run.path.relative_to(self.path).as_posix()]:
-                    raise RunError(f"{run.path} holds another run than the one that {self.path} sums up.", _AGAIN)
         return runs
 
     def replace(self, name: str, content: bytes) -> None:

@@ -72,7 +72,8 @@ class Scores(ScoreTable, Record):
 class SeedsScores(ScoreTable, Record):
     """Scores over the runs of several seeds, those of the baselines on the same images, the checks that reported a
     problem in any seed or over all of them, and subgroups, whose scores are means over seeds. In a folder that is not
-    `sealed`, as Penlight 0.1.0 wrote them, runs may have been exchanged."""
+    `sealed`, as Penlight 0.1.0 wrote them, runs may have been exchanged. `final` are the scores of the model that the
+    seeds became, None where they became none."""
 
     split: Name
     seeds: Annotated[Sequence[Seed], Field(min_length=1, max_length=10_000)]
@@ -81,6 +82,7 @@ class SeedsScores(ScoreTable, Record):
     checks: Checks = ()
     subgroups: Subgroups = ()
     sealed: bool = True
+    final: Scores | None = json_key(default=None, if_known=True)
 
 
 class FoldScore(Score):
@@ -91,13 +93,15 @@ class FoldScore(Score):
 
 class FoldsScores(ScoreTable, Record):
     """Scores of a cross-validation, of the predictions of all folds together; `by_fold` is the headline row of each
-    fold's own images, `folds` numbers them from 1. `unanswered` says which images have no answer, and why, and
-    `unavailable` those and what else could not be found; `sealed` as for seeds."""
+    fold's own images, `folds` numbers them from 1. Where the images were divided anew for `repeats`, values and their
+    limits are means over these, and checks, subgroups and `ahead` are of the first. `unanswered` says which images
+    have no answer, and why, and `unavailable` those and what else could not be found; `sealed` as for seeds. `final`
+    are the scores on test of the model that the folds became, None where they became none and test was not read."""
 
     split: Name
-    folds: Annotated[Sequence[Count], Field(min_length=1, max_length=10_000)]
+    folds: Annotated[Sequence[Count], Field(min_length=1, max_length=1_000_000)]
     metrics: Rows
-    by_fold: Annotated[Sequence[FoldScore], Field(max_length=10_000)] = ()
+    by_fold: Annotated[Sequence[FoldScore], Field(max_length=1_000_000)] = ()
     baselines: RowsByModel = field(default_factory=dict)
     checks: Checks = ()
     subgroups: Subgroups = ()
@@ -105,13 +109,22 @@ class FoldsScores(ScoreTable, Record):
     unanswered: Sentences = json_key(default=(), hidden=True)
     sealed: bool = True
     ahead: AheadOf = field(default_factory=dict)
+    repeats: Count | None = json_key(default=None, if_known=True)
+    final: Scores | None = json_key(default=None, if_known=True)
+
+    @property
+    def divided(self) -> str:
+        """Say into how many folds, and how often where that is more than once."""
+        often = "" if self.repeats is None else f", {self.repeats} times"
+        return f"{len(self.folds) // (self.repeats or 1)} folds{often}"
 
 
 class SeedsSummary(SeedsScores):
     """summary.json of several seeds."""
 
-    # What is sealed cannot say so itself.
+    # What is sealed cannot say so itself, and the run of the final model has its own scores.
     sealed: bool = json_key(default=True, hidden=True)
+    final: Scores | None = json_key(default=None, hidden=True)
     recipe_hash: Name = field(kw_only=True)
     schema: Count = field(default=1, kw_only=True)
 
@@ -119,7 +132,8 @@ class SeedsSummary(SeedsScores):
 class FoldsSummary(FoldsScores):
     """summary.json of a cross-validation."""
 
-    # What is sealed cannot say so itself.
+    # What is sealed cannot say so itself, and the run of the final model has its own scores.
     sealed: bool = json_key(default=True, hidden=True)
+    final: Scores | None = json_key(default=None, hidden=True)
     recipe_hash: Name = field(kw_only=True)
     schema: Count = field(default=1, kw_only=True)

@@ -183,15 +183,46 @@ class FoldRuns:
 
     @cached_property
     def joined(self) -> Joined:
-        """The answers of each fold to the images that it was not trained on."""
-        return join_folds([run.answers("test") for run in self.runs], self.claim.data_md5)
+        """The answers of each fold to the images that it was not trained on; of repeats those of the first."""
+        return self.repeated[0]
+
+    @cached_property
+    def repeated(self) -> list[Joined]:
+        """The same for each time that the images were divided."""
+        return [join_folds([run.answers("test") for run in runs], self.claim.data_md5) for runs in self.divisions]
+
+    @property
+    def divisions(self) -> list[Sequence[RunFolder]]:
+        """The runs of each time that the images were divided."""
+        return [self.runs[start : start + self.claim.folds] for start in range(0, len(self.runs), self.claim.folds)]
+
+    @property
+    def out_of_fold(self) -> Predictions:
+        """The answers to each image by the fold that left it out, of repeats the mean of their logits."""
+        return self._averaged("test")
+
+    @property
+    def held_out(self) -> Predictions:
+        """The same, with the answers of the folds that the image was val of: they were not trained on it either, and
+        the more answers are averaged, the more these are like those of all models together."""
+        return self._averaged("test", "val")
+
+    def _averaged(self, *splits: str) -> Predictions:
+        first = self.joined.predictions
+        total, count = np.zeros(first.logits.shape), np.zeros((len(first), 1))
+        for own in (run.model_predictions(split) for run in self.runs for split in splits):
+            _, rows, places = np.intersect1d(first.index, own.index, assume_unique=True, return_indices=True)
+            total[rows] += own.logits[places]
+            count[rows] += 1
+        logits = total / count
+        return replace(first, logits=logits, prob=first.task.probabilities(logits))
 
 
 def open_folds(path: Path) -> FoldRuns:
     """Open the runs of a cross-validation. RunError if one is missing or not complete, or is not of it."""
     group = open_group(path)
     claim = group.claim
-    if len(group.folders) != claim.folds:
+    if len(group.folders) != claim.runs:
         raise RunError(f"{path} lacks folds of its cross-validation.", "Repeat the command that began it.")
     runs = group.runs()
     if any(run.recipe.hash != claim.recipe_hash for run in runs):
@@ -204,23 +235,27 @@ def folds_scores(folds: FoldRuns) -> FoldsScores:
     path, runs, claim, joined = folds.path, folds.runs, folds.claim, folds.joined
     rivals = {
         # A fold that kept a baseline as its model has no other of that name.
-        name: join_folds(
-            [run.baseline_answers(name, "test") if name in run.baselines else run.answers("test") for run in runs],
-            claim.data_md5,
-        ).sample
+        name: [
+            join_folds(
+                [run.baseline_answers(name, "test") if name in run.baselines else run.answers("test") for run in own],
+                claim.data_md5,
+            ).sample
+            for own in folds.divisions
+        ]
         for name in BASELINE_MODELS
         if all(name in run.baselines or name == run.kept_model for run in runs)
         and any(name in run.baselines for run in runs)
     }
     groups = joined.predictions.units
-    rows = _folds_rows(joined.sample, runs, groups)
+    rows = _folds_rows([own.sample for own in folds.repeated], runs, groups)
     shared = is_shared(runs[0])
     subgroups = (
         _kept_subgroups(path)
         if shared
         else score_subgroups([joined.sample], joined.predictions.metadata, groups=groups)
     )
-    evidence = Evidence(SplitAnswers(joined.sample, groups), rows, FOLDS_SPLIT, subgroups=subgroups, baselines=rivals)
+    evidence = Evidence(SplitAnswers(joined.sample, groups), rows, FOLDS_SPLIT, subgroups=subgroups,
+                        baselines={name: own[0] for name, own in rivals.items()})  # fmt: skip
     checks = [*run_checks(evidence), *check_folds({run.path.name: checks_kept(run) for run in runs})]
     left = claim.images - len(joined.predictions)
     never = f"answers to {left:,} images, on which every fold is trained: nobody else has one of their labels"
@@ -230,12 +265,13 @@ def folds_scores(folds: FoldRuns) -> FoldsScores:
         list(range(1, len(runs) + 1)),
         rows,
         [FoldScore(**vars(headline_kept(run)), fold=number) for number, run in enumerate(runs, start=1)],
-        {name: _sample_rows(rival, groups) for name, rival in rivals.items()},
+        {name: _mean_rows(own, groups) for name, own in rivals.items()},
         serious_first(checks),
         subgroups,
         [*unanswered, *groups_unavailable(runs[0], joined.predictions.metadata)],
         unanswered,
         ahead=evidence.ahead,
+        repeats=claim.repeats,
     )
 
 
@@ -244,7 +280,7 @@ def _kept_subgroups(folder: Path) -> Sequence[Subgroup]:
     return open_group(folder).summary.subgroups
 
 
-def _folds_rows(sample: Sample, runs: Sequence[RunFolder], groups: Groups) -> list[Score]:
+def _folds_rows(samples: Sequence[Sample], runs: Sequence[RunFolder], groups: Groups) -> list[Score]:
     """Score all folds together, with the spread of their own values."""
     # By name and label: runs of another version may have other rows.
     own = [{(row.name, row.label): row.value for row in run.metrics.metrics} for run in runs]
@@ -252,9 +288,17 @@ def _folds_rows(sample: Sample, runs: Sequence[RunFolder], groups: Groups) -> li
     def sd_of(row: Score) -> float:
         return float(np.std([kept.get((row.name, row.label), np.nan) for kept in own], ddof=1))
 
-    return [replace(row, sd=sd_of(row)) for row in _sample_rows(sample, groups)]
+    return [replace(row, sd=sd_of(row)) for row in _mean_rows(samples, groups)]
 
 
-def _sample_rows(sample: Sample, groups: Groups) -> list[Score]:
-    s = sample
-    return score_rows(s.task, s.y, s.prob, s.decided, s.sets, groups=groups, fold=s.fold, known=s.known)
+def _mean_rows(samples: Sequence[Sample], groups: Groups) -> list[Score]:
+    """Score each sample, of one division of the images; values and limits are means over these."""
+    found = [
+        score_rows(s.task, s.y, s.prob, s.decided, s.sets, groups=groups, fold=s.fold, known=s.known) for s in samples
+    ]
+
+    def mean(rows: Sequence[Score]) -> Score:
+        value, low, high = np.mean([(row.value, row.low, row.high) for row in rows], axis=0).tolist()
+        return replace(rows[0], value=value, low=low, high=high)
+
+    return found[0] if len(found) == 1 else [mean(rows) for rows in zip(*found, strict=True)]

@@ -19,7 +19,7 @@ from penlight.reports.words import interval, metric_words, number, sentence
 from penlight.runs import RunFolder
 from penlight.runs.evidence import checks_kept, headline_kept
 from penlight.runs.folder import MANIFEST
-from penlight.runs.groups import REPORT, UNSEALED
+from penlight.runs.groups import FINAL, REPORT, UNSEALED
 from penlight.runs.predictor import MODEL
 from penlight.runs.scores import Scores
 from penlight.runs.studies import StudyEntry
@@ -252,11 +252,14 @@ def _baseline(metrics: Scores, name: str) -> Score | None:
 
 
 def _of_group(group: RegisteredGroup, registry: RunRegistry) -> list[_Found]:
-    runs = [found for name in group.runs for found in _of_run(registry.runs[name])]
-    return _of_study(group, runs) if group.kind == "study" else [_of_seeds(group, runs)]
+    inside = [registry.runs[name] for name in group.runs]
+    runs = [found for run in inside if run.folder.name != FINAL for found in _of_run(run)]
+    if group.kind == "study":
+        return _of_study(group, runs)
+    return [_of_seeds(group, runs, [found for run in inside if run.folder.name == FINAL for found in _of_run(run)])]
 
 
-def _of_seeds(group: RegisteredGroup, runs: Sequence[_Found]) -> _Found:
+def _of_seeds(group: RegisteredGroup, runs: Sequence[_Found], final: Sequence[_Found]) -> _Found:
     place, images, first = runs[0]
     row = find_row(group.own.summary.metrics, first.score.row.name)
     entry = GalleryEntry(
@@ -267,7 +270,7 @@ def _of_seeds(group: RegisteredGroup, runs: Sequence[_Found]) -> _Found:
         detail=f"{'answers' if group.kind == 'folds' else 'mean'} of {len(runs)} {group.kind}{_unsealed(group)}",
         score=replace(first.score, row=row or first.score.row),
         report=group.listed.links.report is not None,
-        parts=tuple(run for _, _, run in runs),
+        parts=tuple(run for _, _, run in (*final, *runs)),
         root=group.root,
     )
     if group.kind == "folds":

@@ -130,7 +130,7 @@ class Sender:
         """Send the runs of a folder of several, and its own scores; give the names of the runs that were sent."""
         group = open_group(folder)
         above = None if group.kind == "sweep" else folder
-        runs = group.runs()
+        runs = [*group.runs(), *([] if group.final is None else [group.final])]
         sent = [run for run in runs if self.send_run(run, above, of_study=group.kind == "study")]
         self.end_group(folder)
         return [run.path.relative_to(folder).as_posix() for run in sent]

@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from penlight import FoldsScores, Scores, SeedsScores
-from penlight.api.verdicts import verdict_of
+from penlight.api.verdicts import final_verdict, verdict_of
 from penlight.cli.show.lines import print_json, say
 from penlight.cli.show.output import console, interval, number, plain_table
 from penlight.evaluation import Score
@@ -44,6 +44,8 @@ def print_scores(
         return
     out = console()
     out.print(scores_verdict(scores, "") if run is None else verdict_of(run, scores), style="bold")
+    if not isinstance(scores, Scores) and scores.final is not None and run is not None:
+        out.print(final_verdict(run, scores.final), style="bold")
     out.print()
     if full:
         print_score_tables(scores)
@@ -101,6 +103,8 @@ def print_score_tables(scores: AnyScores) -> None:
         _print_answers(scores)
     if isinstance(scores, FoldsScores):
         _print_folds(scores)
+    if not isinstance(scores, Scores) and scores.final is not None:
+        out.print(_whole_table(scores.final, [row for row in scores.final.metrics if row.label is None]))
     if scores.subgroups:
         out.print(_subgroup_table(scores.subgroups))
     _print_checks(scores.checks)
@@ -150,7 +154,8 @@ def _print_folds(scores: FoldsScores) -> None:
     """Print the headline score of each fold, and what has no answer or no score."""
     out = console()
     own = ", ".join(number(row.value) for row in scores.by_fold)
-    out.print(f"{scores.by_fold[0].name} by fold: {own}. Test was not read.")
+    unread = "" if scores.final is not None else " Test was not read."
+    out.print(f"{scores.by_fold[0].name} by fold: {own}.{unread}")
     for what in scores.unavailable:
         out.print(f"Unavailable: {what}.", style="dim")
 
