@@ -123,6 +123,10 @@ class EncoderFeatures:
         """Add what gives the features (N, F) of a graph's images."""
         return graph.concatenate([encoder_nodes(graph, self.encoder, side) for side in self.sides])
 
+    def sessions(self, shape: Shape) -> list[EncoderSession]:
+        """Open the encoder for images of a shape (H, W, C), once for each side."""
+        return [_OneSide(self.encoder, side).session(shape) for side in self.sides]
+
 
 def encoder_features(encoder: "Encoder", sides: Sequence[int], side: int) -> EncoderFeatures:
     """Give the features of images of `side` pixels a side, at the `sides` that are given, or those that suit it: its
