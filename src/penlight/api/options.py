@@ -52,7 +52,7 @@ def request_of(
 ) -> Request:
     """Resolve what a function of the face was given; a keyword that it does not know is an option of the recipe.
 
-    `data` are view, size, budget, own and takes_own as `requests.request` has them.
+    `data` are view, size, budget, own, takes_own and listener as `requests.request` has them.
     """
     if recipe is None and isinstance(dataset, Recipe):
         recipe = dataset

@@ -10,7 +10,8 @@ from penlight.data import ViewedDataset, apply_view, store
 from penlight.data.catalog import reference_of
 from penlight.disk import is_inside
 from penlight.errors import PenlightError
-from penlight.recipes import Override, Recipe, with_overrides
+from penlight.experiments.progress import ProgressListener
+from penlight.recipes import Override, Recipe, key_of, with_overrides
 from penlight.recipes.plan import (
     BUDGET,
     TrainingPlan,
@@ -42,14 +43,24 @@ def plan(
     >>> plan.frame().columns.to_list()
     ['about', 'choice', 'why']
     """
-    return plan_before(name_of(dataset), (), view, size, budget)
+    return plan_before(name_of(dataset), (), view, size, budget, goes_on=False)
 
 
 def plan_before(
-    dataset: str, overrides: Sequence[Override], view: str | None, size: int | None, budget: float | None
+    dataset: str,
+    overrides: Sequence[Override],
+    view: str | None,
+    size: int | None,
+    budget: float | None,
+    listener: ProgressListener | None = None,
+    *,
+    goes_on: bool = True,
 ) -> TrainingPlan:
     """Make the plan as `plan`, which `overrides` will then change: RecipeError, before anything is timed, if they
-    cannot."""
+    cannot. One that `goes_on` is that of an unfinished run of the same data and budget, where there is one.
+
+    Overrides of the model or its training are of the plan's network, which is then not compared with others.
+    """
     viewed = apply_view(store.open_dataset(dataset, size), view or "native")
     about = machine()
     known = {"cores": float(about["cores"]), "memory": float(about.get("memory_gib", 0)) * 2**30, "rate": _ANY_RATE}
@@ -58,7 +69,14 @@ def plan_before(
     chosen = make_plan(fingerprint_of_view(viewed, known, seconds)).recipe
     with_overrides(chosen, overrides)
     known["rate"] = training_rate(chosen, viewed)
-    return make_plan(fingerprint_of_view(viewed, known, seconds), reference_of(dataset))
+    made = make_plan(fingerprint_of_view(viewed, known, seconds), reference_of(dataset))
+    if goes_on and (found := unfinished_plan(made)) is not None:
+        return found
+    if any(key_of(own).startswith(("model.", "train.")) for own in overrides):
+        return made
+    from penlight.experiments.ladder import climb
+
+    return climb(made, viewed, listener or ProgressListener())
 
 
 def training_rate(recipe: Recipe, view: ViewedDataset) -> float:

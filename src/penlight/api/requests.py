@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from penlight import disk
-from penlight.api.planning import plan_before, unfinished_plan
+from penlight.api.planning import plan_before
 from penlight.api.results import NameTable
 from penlight.data.catalog import is_portable, portable, reference_of
 from penlight.data.remembered import find_reference, reference_to
 from penlight.data.store import usual_size
 from penlight.errors import PenlightError, RecipeError
+from penlight.experiments.progress import ProgressListener
 from penlight.parsing import LARGEST_TOML, parse_toml
 from penlight.recipes import (
     Decide,
@@ -21,6 +22,7 @@ from penlight.recipes import (
     Pretrained,
     Recipe,
     is_own_reference,
+    key_of,
     load_recipe,
     preset_header,
     preset_names,
@@ -102,6 +104,7 @@ def request(
     budget: float | None = None,
     own: "OwnModel | None" = None,
     takes_own: bool = True,
+    listener: ProgressListener | None = None,
 ) -> Request:
     """Resolve a dataset with a recipe, a recipe or a run's recipe.toml alone, or a dataset alone, for which a plan is
     made.
@@ -111,7 +114,7 @@ def request(
     override is refused, and the file is not run.
 
     An unfinished planned run of the same data and budget is gone on with, by its own plan. `budget` is in seconds;
-    RecipeError if it is given with a recipe.
+    RecipeError if it is given with a recipe. `listener` is told of the models that a plan compares.
     """
     named = [value for own in overrides if takes_own and (value := _own_named(own))]
     if named:
@@ -120,14 +123,13 @@ def request(
         own = own_model(named[-1])
         overrides = [each for each in overrides if not _own_named(each)]
     if own is not None:
-        for key in (each.partition("=")[0].strip() if isinstance(each, str) else each[0] for each in overrides):
+        for key in map(key_of, overrides):
             if key.startswith("model."):
                 raise RecipeError(f"{key} is no option of {own.section.name}, which is your own.", "Leave it out.")
         asked = request(dataset, recipe or "cnn", overrides, view=view, size=size, budget=budget)
         return replace(asked, name=re.sub(r"\W+", "", own.section.name.rpartition(":")[2]) or "own", own=own)
     if recipe is None and dataset is not None and not (dataset.endswith(".toml") and is_recipe_file(Path(dataset))):
-        made = plan_before(dataset, overrides, view, size, budget)
-        made = unfinished_plan(made) or made
+        made = plan_before(dataset, overrides, view, size, budget, listener)
         return Request(with_overrides(made.recipe, overrides), "plan", made)
     if budget is not None:
         raise RecipeError("A budget is for a plan, and a recipe was given.", "Leave --recipe out, or --budget.")

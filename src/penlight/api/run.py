@@ -343,7 +343,8 @@ def train(
     told = listener or ProgressListener()
     told.on_step("Preparing")
     own = _own_model(model, fresh, callbacks)
-    asked = request_of(dataset, recipe, options, keywords, train, view=view, size=size, budget=budget, own=own)
+    data: dict[str, Any] = {"view": view, "size": size, "budget": budget, "own": own, "listener": told}
+    asked = request_of(dataset, recipe, options, keywords, train, **data)
     with tracking(told, track) as listener:
         how: dict[str, Any] = {"seed": seed, "images": images, "out": folder, "listener": listener}
         made = train_request(asked, seeds=seeds, folds=folds, **how)

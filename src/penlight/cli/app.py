@@ -160,7 +160,9 @@ def train(
     _name_images(dataset, images)
     # What code of the user's prints is no part of the JSON.
     with contextlib.redirect_stdout(sys.stderr if json else sys.stdout):
-        asked = requests.request(dataset, recipe, overrides or [], view=view, size=size, budget=budget)
+        with TrainingView(quiet=json) as shown:
+            data: dict[str, Any] = {"view": view, "size": size, "budget": budget, "listener": shown}
+            asked = requests.request(dataset, recipe, overrides or [], **data)
         print_plan_made(asked.plan, json, full)
         with TrainingView(quiet=json) as shown, tracking(shown, track) as listener:
             how: dict[str, Any] = {"seed": seed, "images": not no_images, "out": out, "listener": listener}

@@ -35,7 +35,7 @@ _FOLDER = "fitted"
 _FORMAT = b"Penlight fitted 1\n"
 _LARGEST = 1 << 30
 _MOST_ENTRIES = 200
-_CODE = ("data", "evaluation", "models", "phantoms", "tasks", "training/fitting.py", "runs/scoring.py")
+_CODE = ("data", "evaluation", "models", "phantoms", "tasks", "training", "runs/scoring.py")
 _LIBRARIES = ("penlight", "numpy", "scipy", "scikit-learn")
 
 

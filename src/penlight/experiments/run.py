@@ -367,7 +367,8 @@ def choose_model(
     fitted: Fitted, recipe: Recipe, view: ViewedDataset, task: Task, baselines: Baselines
 ) -> tuple[Fitted, KeptModel]:
     """Keep the recipe's model, or the linear baseline where the recipe falls back on it and val does not say clearly
-    that the model is better. Where val chose the epoch, the last one is judged: of the chosen one val says too much.
+    that the model is better, or says that it is worse. Where val chose the epoch, the last one is judged: of the
+    chosen one val says too much.
     """
     if recipe.decide.fallback == "none" or recipe.model.backbone == "linear":
         return fitted, KeptModel(recipe.model.backbone)
@@ -379,7 +380,7 @@ def choose_model(
         prob, epoch = task.probabilities(np.asarray(fitted.unchosen, np.float64)), len(fitted.history)
     one, other = (Sample(task, val.y_true, p, task.decide(p), known=val.known) for p in (prob, linear.val.prob))
     ahead = margin(one, other, groups=val.units)
-    if ahead.is_clear:
+    if ahead.is_clear or (recipe.decide.fallback == "linear-if-better" and not ahead.value < 0):
         return fitted, KeptModel(recipe.model.backbone, ahead, epoch)
     seconds = fitted.seconds + linear.model.seconds
     return replace(linear.model, seconds=seconds), KeptModel("linear", ahead, epoch)

@@ -65,6 +65,13 @@ def load_keras() -> ModuleType:
     return module
 
 
+def forget_networks() -> None:
+    """Number layers from 1 again where Keras was loaded: names of a network to come must not depend on networks that
+    were made before, of which none is used any more."""
+    if "keras" in sys.modules:
+        load_keras().backend.clear_session()
+
+
 def graph_of(model: Any) -> Any:
     """Give the functional network of a model, of a sequential one that of its layers; None for a layer, and for a
     model that is a subclass of its own."""

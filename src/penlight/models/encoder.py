@@ -159,6 +159,10 @@ class EncoderFeatures:
         made = [encoder_nodes(graph, self.encoder, side, averaged_maps(self.encoder, side)) for side in self.sides]
         return graph.concatenate([features for features, _ in made]), [maps for _, maps in made if maps is not None]
 
+    def sessions(self, shape: Shape) -> list[EncoderSession]:
+        """Open the encoder for images of a shape (H, W, C), once for each side."""
+        return [_OneSide(self.encoder, side).session(shape) for side in self.sides]
+
 
 def encoder_features(encoder: "Encoder", sides: Sequence[int], side: int) -> EncoderFeatures:
     """Give the features of images of `side` pixels a side, at the `sides` that are given, or those that suit it: its

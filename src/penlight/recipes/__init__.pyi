@@ -32,5 +32,6 @@ from .recipe import Train as Train
 from .recipe import Trees as Trees
 from .recipe import differences as differences
 from .recipe import is_own_reference as is_own_reference
+from .recipe import key_of as key_of
 from .recipe import recipe_from_toml as recipe_from_toml
 from .recipe import with_overrides as with_overrides

@@ -45,7 +45,7 @@ _EPOCHS = (8, 60)
 _FEWEST_EPOCHS = 4
 # A small set is given this multiple of the budget before it is shortened, and no fewer epochs than a share of those
 # wanted before its network is made smaller: with a third of its epochs a network of 546 images learned nothing.
-_SMALL_SET_BUDGET = 3.0
+SMALL_SET_BUDGET = 3.0
 _SMALL_SET_SHARE = 0.5
 _WIDTHS = (32, 64, 128, 256, 512)
 _SMALLEST_MAP = 4
@@ -81,6 +81,11 @@ class Fingerprint(Record, computed=("imbalance",)):
     budget: Number = BUDGET
 
     @property
+    def cores_counted(self) -> int:
+        """The cores that small networks keep busy."""
+        return min(self.cores, _CORES_COUNTED)
+
+    @property
     def imbalance(self) -> float:
         """How many times as many positives the most frequent label has as the rarest."""
         return round(max(self.positives) / max(1, min(self.positives)), 2)
@@ -94,6 +99,19 @@ class Reason(Record):
     why: Text
 
 
+class ComparedCandidate(Record):
+    """A model that a plan compared with others by cross-validation on train: its headline score on the `images` that
+    all of them answered out of fold; by how much it is `behind` the best on these, with the standard `error` of that;
+    and the processor time, in seconds, that its folds took."""
+
+    name: Name
+    score: Number
+    behind: Number
+    error: Number
+    images: Count
+    seconds: Number
+
+
 def _tenths(seconds: float) -> float:
     return round(seconds, 1)
 
@@ -104,13 +122,15 @@ def _recipe_of(values: Any) -> Any:
 
 class TrainingPlan(Record, table="reasons"):
     """A recipe, a reason for each choice, and the seconds that its training is expected to take on a machine that
-    does nothing else; `cut` says, as a sentence, what the budget was too short for, and is empty where it was not."""
+    does nothing else; `cut` says, as a sentence, what the budget was too short for, and is empty where it was not.
+    `candidates` are the models that were compared, by rising cost; none where there was nothing to compare."""
 
     recipe: Annotated[InstanceOf[Recipe], BeforeValidator(_recipe_of)]
     reasons: Annotated[tuple[Reason, ...], Field(max_length=1_000)]
     seconds: Number = json_key(written=_tenths)
     fingerprint: Fingerprint
     cut: Text = ""
+    candidates: Annotated[tuple[ComparedCandidate, ...], Field(max_length=100)] = ()
 
     @property
     def longest(self) -> float:
@@ -249,7 +269,7 @@ def _residual_operations(model: Residual, side: int, given: int) -> float:
 
 def _epoch_seconds(f: Fingerprint, model: Cnn | Residual) -> float:
     operations = 3 * operations_of(model, f.size, f.channels)
-    return f.images["train"] * operations / (f.rate * min(f.cores, _CORES_COUNTED))
+    return f.images["train"] * operations / (f.rate * f.cores_counted)
 
 
 def _model(f: Fingerprint) -> tuple[Cnn | Residual, Reason]:
@@ -296,7 +316,7 @@ def _fewest_epochs(f: Fingerprint) -> int:
 
 def _epochs(f: Fingerprint, epoch_seconds: float) -> tuple[int, Reason]:
     n, wanted = f.images["train"], _epochs_wanted(f)
-    allowed = f.budget * (_SMALL_SET_BUDGET if n <= FEW else 1)
+    allowed = f.budget * (SMALL_SET_BUDGET if n <= FEW else 1)
     affordable = max(1, int(allowed / epoch_seconds))
     if affordable < wanted:
         why = (

@@ -378,7 +378,8 @@ class Decide(Section):
     meant for: predictive values are given at it too. `coverage` is how often the truth is wanted among the answers
     that are possible.
     `fallback` "linear" keeps the linear baseline as the model where the recipe's own is not better on val by more
-    than two standard errors of their difference; where val chose the epoch, the last epoch is judged.
+    than two standard errors of their difference, "linear-if-better" only where the baseline is better on val, for a
+    model that cross-validation on train has chosen; where val chose the epoch, the last epoch is judged.
     """
 
     rule: Literal["argmax", "expected", "kappa"] = "argmax"
@@ -387,7 +388,7 @@ class Decide(Section):
     calibration: Literal["temperature", "isotonic", "none"] = "temperature"
     prevalence: Annotated[float, Field(gt=0, lt=1)] | None = None
     coverage: Annotated[float, Field(gt=0, lt=1)] = 0.9
-    fallback: Literal["none", "linear"] = "none"
+    fallback: Literal["none", "linear", "linear-if-better"] = "none"
 
 
 class Recipe(Section):
@@ -506,6 +507,11 @@ def with_overrides(recipe: Recipe, assignments: Iterable[Override]) -> Recipe:
         if value in ("none", None) and key in _MAY_BE_NONE:
             del section[name]
     return recipe_from_dict(values, "the override")
+
+
+def key_of(override: Override) -> str:
+    """Give the key of an override."""
+    return override.partition("=")[0].strip() if isinstance(override, str) else override[0]
 
 
 def _assigned(assignment: str) -> tuple[str, Any]:

@@ -1,10 +1,13 @@
-"""How much processor time a network takes to train, measured on real training steps."""
+"""How much processor time models take, measured on real images: training steps of networks, features of encoders."""
 
+import math
 import time
 from dataclasses import replace
 
 from penlight.data import ViewedDataset
-from penlight.models import load_keras
+from penlight.models.backend import forget_networks
+from penlight.models.encoder import encoder_features
+from penlight.models.encoder_file import Encoder
 from penlight.recipes import Recipe
 from penlight.tasks import Task
 from penlight.training.batches import draw_epoch
@@ -13,6 +16,7 @@ from penlight.training.loop import Trainer
 _BATCHES = 2
 _REPEATS = 5
 _ENOUGH = 2.0
+_IMAGES = 16
 
 
 def seconds_per_image(recipe: Recipe, view: ViewedDataset, task: Task) -> float:
@@ -22,7 +26,6 @@ def seconds_per_image(recipe: Recipe, view: ViewedDataset, task: Task) -> float:
     a step: drawing, balancing, augmenting. The fastest of several repeats counts, after one that compiles. Processor
     time hardly depends on what else the machine does, and the fastest repeat depends on it least.
     """
-    keras = load_keras()
     few = view.splits["train"].part(slice(_BATCHES * recipe.train.batch_size))
     trainer = Trainer(recipe, replace(view, splits={**view.splits, "train": few}), task, seed=0)
     drawn = draw_epoch(few, recipe.train, 0, 1)
@@ -34,6 +37,19 @@ def seconds_per_image(recipe: Recipe, view: ViewedDataset, task: Task) -> float:
         fastest = min(fastest, time.process_time() - before)
         if time.perf_counter() - begun > _ENOUGH:
             break
-    # Names of layers are numbered through: those of the network to come must not depend on this one.
-    keras.backend.clear_session()
+    forget_networks()
     return fastest / len(drawn)
+
+
+def encoder_seconds(encoder: Encoder, view: ViewedDataset) -> float:
+    """Measure the processor time, in seconds over all cores, that the features of one image take: the faster of two
+    batches, after one that prepares, rounded to a power of two, so that it does not change from day to day."""
+    few = view.splits["train"].part(slice(_IMAGES)).chosen[:]
+    sessions = encoder_features(encoder, (), view.dataset.size).sessions(few.shape[1:])
+    fastest = float("inf")
+    for repeat in range(3):
+        before = time.process_time()
+        for session in sessions:
+            session.run(few)
+        fastest = min(fastest, time.process_time() - before) if repeat else fastest
+    return 2.0 ** round(math.log2(max(fastest, 1e-6) / len(few)))
