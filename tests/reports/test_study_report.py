@@ -14,7 +14,7 @@ from penlight.reports import findings as f
 from penlight.reports.displays.comparison import DifferenceBars
 from penlight.reports.displays.learning import StudyCurves
 from penlight.reports.displays.scores import MOST_LEADING
-from penlight.reports.displays.study import ConfusionGrid, CostPlot, FindingGrid
+from penlight.reports.displays.study import ConfusionGrid, CostPlot, FindingGrid, SizePlot
 from penlight.reports.figure import draw_svg
 from penlight.reports.page import unbroken
 from penlight.reports.palette import MUTED
@@ -296,6 +296,62 @@ def test_a_display_says_what_it_draws(display):
     assert display.caption.endswith(".")
     assert display.description.endswith(".")
     assert isinstance(display.frame(), pd.DataFrame)
+
+
+def sizes(small, middle, large, *, on_val=(), p=None, half=0.02):
+    """A recipe at three sizes, on test and on val, beside the linear baseline of the smallest."""
+
+    def at(*scores):
+        found = [
+            replace(
+                entry("cnn", score, seconds=size / 4), id=f"{size}px", title=f"CNN at {size} px", size=size,
+                baseline=0.7, recipe="cnn", compare_with=f"{size // 2}px" if size > 28 else None,
+            )
+            for size, score in zip((28, 56, 112), scores, strict=True)
+        ]  # fmt: skip
+        return table(replace(LINEAR, title="Linear baseline at 28 px", size=28), *found, p=p, half=half)
+
+    return replace(at(small, middle, large), on_val=at(*on_val) if on_val else None)
+
+
+CLEAR = dict.fromkeys([(f"{size}px", "linear") for size in (28, 56, 112)], 0.001)
+
+
+@pytest.mark.parametrize(
+    ("on_val", "half", "said"),
+    [
+        ((0.80, 0.83, 0.84), 0.02, "Take 56 px, the smallest that keeps up with the best on val, 112 px (on test AUC "
+         "0.820"),
+        ((0.80, 0.83, 0.84), 0.009, "Take 112 px, the best on val (on test AUC 0.810"),
+        ((0.84, 0.83, 0.80), 0.02, "Take 28 px, the best on val (on test AUC 0.790"),
+    ],
+)  # fmt: skip
+def test_the_smallest_size_that_keeps_up_on_val_is_recommended_whatever_test_says(on_val, half, said):
+    found = sizes(0.79, 0.82, 0.81, on_val=on_val, p=CLEAR, half=half)
+    assert f.which_to_take(found).startswith(said)
+    assert f.network_to_take(found).title in said.replace("Take ", "CNN at ")[:14]
+    assert "among 3 sizes" in f.how_it_was_chosen(found)
+    assert {frozenset((d.row, d.against)) for d in found.differences} >= {
+        frozenset(("28px", "56px")), frozenset(("56px", "112px")), frozenset(("28px", "112px")),
+    }  # fmt: skip
+
+
+def test_a_size_that_is_not_shown_to_be_better_than_linear_says_so():
+    take = f.which_to_take(sizes(0.74, 0.75, 0.76, on_val=(0.74, 0.75, 0.76)))
+    assert "though it is not shown to be better on val than the linear baseline at 28 px" in take
+    guessing = f.which_to_take(sizes(0.51, 0.52, 0.515))
+    assert guessing == "Take none of them: not even the best, the CNN at 56 px, is clearly better than guessing."
+    assert "differences between sizes under about 0.02" in f.seen_at_all(sizes(0.7, 0.8, 0.8))
+
+
+def test_the_size_plot_has_scores_of_linear_and_costs_at_each_size():
+    plot = SizePlot.from_table(sizes(0.7, 0.8, 0.79))
+    assert [*plot.frame()["size"]] == [28, 56, 112]
+    assert [*plot.frame()["seconds"]] == [7, 14, 28]
+    assert "Highest on test at 56 px" in plot.caption
+    alone(plot)
+    svg = draw_svg(plot, "sizes")
+    assert all(f">{text}<" in svg for text in ("28 px", "14.0 s", "CNN", "linear baseline"))
 
 
 def test_long_names_of_recipes_lie_within_the_figure():

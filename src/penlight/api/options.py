@@ -3,6 +3,7 @@
 import inspect
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, get_args
 
 from penlight.api.paths import PathLike, name_of
@@ -63,12 +64,15 @@ def request_of(
         )
     chosen = recipe if recipe is None or isinstance(recipe, Recipe) else name_of(recipe, "recipe")
     known = load_recipe(chosen) if isinstance(chosen, str) else chosen
-    overrides = _overrides(options, keywords, known, inspect.signature(function).parameters)
+    overrides = overrides_of(options, keywords, known, inspect.signature(function).parameters)
     return request(None if isinstance(dataset, Recipe) else name_of(dataset), chosen, overrides, **data)
 
 
-def _overrides(
-    options: Options | None, keywords: Mapping[str, Any], recipe: Recipe | None = None, others: Iterable[str] = ()
+def overrides_of(
+    options: Options | None,
+    keywords: Mapping[str, Any] = MappingProxyType({}),
+    recipe: Recipe | None = None,
+    others: Iterable[str] = (),
 ) -> list[Override]:
     """Give the changes of a recipe that options and keywords ask for, the choice of a model first.
 
@@ -81,7 +85,7 @@ def _overrides(
             "Give keywords, as epochs=5, or a dict.",
         )
     if options is not None and not isinstance(options, Mapping):
-        return [*options, *_overrides(None, keywords, recipe, others)]
+        return [*options, *overrides_of(None, keywords, recipe, others)]
     keys = keys_by_keyword(recipe)
     found: list[Override] = []
     for name, value in {**_flat(options or {}), **keywords}.items():

@@ -6,16 +6,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from penlight.api.arguments import checked
+from penlight.api.options import Options
 from penlight.api.paths import PathLike, name_of, path_or_none
 from penlight.api.progress import StudyView, shows
+from penlight.api.resolution import resolution_study
 from penlight.api.results import Studied
 from penlight.data import store
 from penlight.data.catalog import portable
+from penlight.errors import ArgumentError
 from penlight.experiments.executors import Here
 from penlight.experiments.experiment import Summary, require_group, run_group
 from penlight.experiments.progress import ProgressListener
 from penlight.experiments.run import require_no_images
-from penlight.experiments.studies import compare_rows
+from penlight.experiments.studies import RESOLUTION, compare_rows
+from penlight.recipes import Recipe
 from penlight.runs import RunFolder
 from penlight.runs.files import json_text
 from penlight.runs.groups import REPORT, STUDY
@@ -26,11 +30,22 @@ if TYPE_CHECKING:
 
 
 @checked
-def plan_study(name: PathLike, *, out: PathLike | None = None, seeds: int | None = None) -> "StudyPlan":
+def plan_study(
+    name: PathLike,
+    dataset: PathLike | None = None,
+    *,
+    recipe: PathLike | Recipe | None = None,
+    view: str | None = None,
+    budget: float | None = None,
+    out: PathLike | None = None,
+    seeds: int | None = None,
+    options: Options | None = None,
+) -> "StudyPlan":
     """List the runs of a study, by the name of one that ships or its file, and which are done; nothing is trained.
 
-    `out` is its folder, by default runs/study-<name>; `seeds` changes how many seeds there are of rows that do not
-    say so themselves.
+    The study "resolution" is of a `dataset`: a `recipe` with `options`, by default the plan for `budget` seconds, at
+    each size that is on disk; ArgumentError if another study is given these. `out` is its folder, by default
+    runs/study-<name>; `seeds` changes how many seeds there are of rows that do not say so themselves.
 
     Examples
     --------
@@ -41,24 +56,40 @@ def plan_study(name: PathLike, *, out: PathLike | None = None, seeds: int | None
     from penlight.experiments.studies import plan_study as plan
     from penlight.recipes.study import load_study
 
-    source = name_of(name, "study")
-    study = load_study(source)
-    study = study.model_copy(update={"dataset": portable(study.dataset)})
+    source, folder, planned = name_of(name, "study"), path_or_none(out, "folder for out"), None
+    if source == RESOLUTION:
+        if dataset is None:
+            raise ArgumentError("A study of resolution needs a dataset.", "penlight study resolution DATASET")
+        study, folder, planned = resolution_study(name_of(dataset), recipe, options, folder, view, budget)
+    elif dataset is not None or recipe is not None or view is not None or budget is not None or options:
+        raise ArgumentError(
+            f"The study {source} says itself what it trains, and on which dataset.",
+            "Leave out the dataset, --recipe, --view, --budget and --set, which are for the study resolution.",
+        )
+    else:
+        study = load_study(source)
+        study = study.model_copy(update={"dataset": portable(study.dataset)})
+        folder = folder or Path("runs") / f"study-{study.name}"
     study = study if seeds is None else study.model_copy(update={"seeds": seeds})
-    folder = path_or_none(out, "folder for out") or Path("runs") / f"study-{study.name}"
-    return plan(study, source, folder, cache(lambda: store.open_referenced(study.dataset, study.size).md5))
+    md5 = cache(lambda size: store.open_referenced(study.dataset, size).md5)
+    return plan(study, source, folder, md5, planned=planned)
 
 
 @checked
 @shows(StudyView)
 def study(
     name: PathLike,
+    dataset: PathLike | None = None,
     *,
+    recipe: PathLike | Recipe | None = None,
+    view: str | None = None,
+    budget: float | None = None,
     out: PathLike | None = None,
     seeds: int | None = None,
     images: bool = True,
     track: str | None = None,
     listener: ProgressListener | None = None,
+    options: Options | None = None,
 ) -> Studied:
     """Train what is missing of a study, keep what is done, compare all, and write study.json and the report.
 
@@ -74,12 +105,13 @@ def study(
     """
     from penlight.experiments.studies import record_of, require_no_changed, study_specs
     from penlight.models.weights import require_weights
-    from penlight.reports.findings import study_verdict
+    from penlight.reports.findings import study_verdict, which_to_take
     from penlight.reports.study import study_report
 
     with tracking(listener or ProgressListener(), track) as listener:
         listener.on_step("Reading the study")
-        plan = plan_study(name, out=out, seeds=seeds)
+        of_sizes: dict[str, Any] = {"recipe": recipe, "view": view, "budget": budget, "options": options}
+        plan = plan_study(name, dataset, **of_sizes, out=out, seeds=seeds)
         require_no_changed(plan)
         require_group(plan.folder, "study", "a study")
         for run in plan.runs:
@@ -89,8 +121,7 @@ def study(
                 require_weights(run.recipe.model)
         listener.on_step("Opening the dataset")
         here = Here(listener)
-        asked = {run.recipe.data.view: run.recipe.data for run in plan.runs}
-        views = {view: here.data.view(asked[view]) for view in plan.views}
+        views = {seen: here.data.view(data) for seen, data in plan.seen.items()}
         verdict = ""
 
         def summarise(runs: Sequence[RunFolder]) -> Summary[dict[str, Any]]:
@@ -99,7 +130,9 @@ def study(
             for planned, run in zip(plan.runs, runs, strict=True):
                 rows.setdefault(planned.row.id, []).append(run)
             content = compare_rows(plan, rows, views, listener)
-            verdict = study_verdict(content.tables[0], content.example.dataset.modality)
+            main = content.tables[0]
+            take = which_to_take(main) if main.sizes else None
+            verdict = " ".join(filter(None, (study_verdict(main, content.example.dataset.modality), take)))
             listener.on_step("Writing the study's report")
             record = record_of(plan, content)
             files = {REPORT: study_report(content).encode(), STUDY: json_text(record).encode()}

@@ -83,6 +83,12 @@ def _seconds(text: str) -> float:
     return seconds
 
 
+Budget = Annotated[
+    float | None,
+    Option(parser=_seconds, metavar="TIME", help="Training time of a plan, e.g. 5m; 10m by default."),
+]
+
+
 @app.callback()
 def root(
     version: Annotated[
@@ -112,10 +118,7 @@ def train(
     recipe: Annotated[
         str | None, Option(help="A preset or a recipe file; by default a plan for this dataset.")
     ] = None,
-    budget: Annotated[
-        float | None,
-        Option(parser=_seconds, metavar="TIME", help="Training time of a plan, e.g. 5m; 10m by default."),
-    ] = None,
+    budget: Budget = None,
     view: View = None,
     size: Size = None,
     images: Images = None,
@@ -172,7 +175,16 @@ def train(
 
 @app.command()
 def study(
-    name: Annotated[str, Argument(help="A study that ships, as retina or medmnist2d, or a study file.")],
+    name: Annotated[str, Argument(help="A study that ships, as retina or medmnist2d, a study file, or resolution.")],
+    dataset: Annotated[
+        str | None, Argument(help="Of the study of resolution: the dataset whose sizes are compared.")
+    ] = None,
+    recipe: Annotated[
+        str | None, Option(help="Of the study of resolution: a preset or a recipe file; by default the plan.")
+    ] = None,
+    view: View = None,
+    budget: Budget = None,
+    overrides: Overrides = None,
     seeds: Annotated[
         int | None,
         Option(min=1, help="Seeds of each row that does not set its own; by default those of the study."),
@@ -184,21 +196,27 @@ def study(
     full: Full = False,
     json: Json = False,
 ) -> None:
-    """Train the recipes of a study with several seeds each and compare them; finished runs are kept."""
+    """Train the recipes of a study with several seeds each and compare them; finished runs are kept.
+
+    The study resolution trains one recipe at each size of a dataset that is on disk.
+    """
     from penlight.api import sweeping
     from penlight.api.progress import StudyView, TrainingView
     from penlight.cli.show.studies import print_plan, print_studied, print_swept
 
-    if name == sweeping.SWEEP:
+    asked: dict[str, Any] = {"dataset": dataset, "recipe": recipe, "view": view, "budget": budget}
+    asked["options"] = overrides
+    if name == sweeping.SWEEP and not any(asked.values()):
         with TrainingView(quiet=json) as listener:
             swept = pl.sweep(out=out, dry_run=dry_run, images=not no_images, track=track, listener=listener)
         give(swept, json, print_swept)
         return
     if dry_run:
-        give(pl.plan_study(name, out=out, seeds=seeds), json, print_plan)
+        give(pl.plan_study(name, **asked, out=out, seeds=seeds), json, print_plan)
         return
     with StudyView(quiet=json) as listener:
-        result = pl.study(name, out=out, seeds=seeds, images=not no_images, track=track, listener=listener)
+        how: dict[str, Any] = {"images": not no_images, "track": track, "listener": listener}
+        result = pl.study(name, **asked, out=out, seeds=seeds, **how)
     give(result, json, lambda made: print_studied(made, full))
 
 

@@ -56,7 +56,7 @@ def _recipes(begun: str) -> Iterator[str]:
 
 
 def _studies(begun: str) -> Iterator[str]:
-    yield from (*_stems(_PACKAGE / "recipes" / "studies"), "medmnist2d")
+    yield from (*_stems(_PACKAGE / "recipes" / "studies"), "medmnist2d", "resolution")
     yield from _toml_files(begun)
 
 

@@ -61,7 +61,11 @@ EXAMPLES: Mapping[str, Sequence[str]] = {
         "penlight train films.toml --budget 5m --folds 5",
         "penlight train runs/demo/recipe.toml --out runs/again",
     ),
-    "study": ("penlight study retina --dry-run", "penlight study retina --seeds 3"),
+    "study": (
+        "penlight study retina --dry-run",
+        "penlight study retina --seeds 3",
+        "penlight study resolution retinamnist --recipe cnn",
+    ),
     "tune": (
         "penlight tune retinamnist --trials 20",
         "penlight tune retinamnist --recipe residual --time 10m --workers 2",

@@ -91,6 +91,16 @@ def fetch_dataset(name: str | Path, size: int | None = None) -> Path:
     return find_file(known.places(size)) or _fetch(known, size)
 
 
+def sizes_here(name: str | Path) -> tuple[list[int], list[int]]:
+    """Give the sizes of a dataset that open without a network, and the others that it has, each the smallest first.
+
+    UnknownNameError and DataError as in `find_dataset`.
+    """
+    known = find_dataset(name)
+    here = [size for size in sorted(known.sizes) if _is_on_disk(known, size)]
+    return here, sorted(set(known.sizes).difference(here))
+
+
 def list_datasets() -> list[dict[str, Any]]:
     """List the catalog, then the described datasets: name, title, task, channels, samples, sizes and licence.
 

@@ -7,9 +7,10 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from operator import attrgetter
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -26,15 +27,16 @@ from penlight.experiments.run import RunSpec
 from penlight.experiments.seeds import summarise_seeds
 from penlight.numbers import counted
 from penlight.parsing import parse_json_object
-from penlight.recipes import Cnn, Linear, Majority, Pretrained, Recipe, Residual
+from penlight.recipes import Cnn, Data, Linear, Majority, Pretrained, Recipe, Residual
 from penlight.recipes import differences as recipe_differences
+from penlight.recipes.plan import TrainingPlan
 from penlight.recipes.study import Study, StudyRow, study_from_dict
 from penlight.records import Record, check_record, json_key
 from penlight.reports.content import content_of_run, description_of
 from penlight.reports.displays import ConfusionMatrix, LabelConfusion
 from penlight.reports.findings import findings
 from penlight.reports.study_content import StudyContent, StudyRowResult, StudyTable, pairs
-from penlight.runs import Answers, Predictions, RunFolder, open_run, read_claim
+from penlight.runs import Answers, RunFolder, open_run, read_claim
 from penlight.runs.dataset import seen_by
 from penlight.runs.evidence import checks_kept, headline_kept
 from penlight.runs.files import is_sound
@@ -46,12 +48,30 @@ from penlight.runs.studies import Cost, Kind, StudyAsked, StudyRecord
 
 SCHEMA = 1
 
+RESOLUTION = "resolution"
+"""The study that is written for a dataset: one recipe at each of its sizes."""
+
+PLANNED = "plan"
+"""What a row names in the place of a recipe whose recipe is planned."""
+
 State = Literal["done", "begun", "missing", "changed"]
+
+
+class ImagesSeen(NamedTuple):
+    """Through which view a run sees the images of a study, and at which size in pixels."""
+
+    view: str
+    size: int
+
+    @classmethod
+    def of(cls, recipe: Recipe) -> "ImagesSeen":
+        """Give those of a recipe."""
+        return cls(recipe.data.view, recipe.data.size)
 
 
 class PlannedRun(Record):
     """One run of a study. `state`: done; begun, and to be continued; missing; or changed, when its folder holds a run
-    of another recipe or of other data. `run` is the complete run in its folder."""
+    of another recipe or of other data. `run` is the complete run in its folder, `plan` what its recipe comes from."""
 
     row: StudyRow = json_key(written=attrgetter("id"))
     recipe: Recipe = json_key(hidden=True)
@@ -59,12 +79,13 @@ class PlannedRun(Record):
     folder: Path
     state: State
     run: RunFolder | None = json_key(default=None, hidden=True)
+    plan: TrainingPlan | None = json_key(default=None, hidden=True)
 
 
 class StudyPlan(Record, table="runs"):
     """A study and the state of each of its runs; `left_over` are run folders in its folder that are not of it.
 
-    `source` is what the study was read by: the name of one that ships, or a file.
+    `source` is what the study was read by: the name of one that ships, or a file, or "resolution".
     """
 
     study: Study = json_key(written=attrgetter("name"))
@@ -76,7 +97,7 @@ class StudyPlan(Record, table="runs"):
     @property
     def command(self) -> str:
         """The command that repeats the study, or goes on with it."""
-        return f"penlight study {shlex.quote(self.source)} --out {shlex.quote(str(self.folder))}"
+        return f"penlight study {self._named(self.source)} --out {shlex.quote(str(self.folder))}"
 
     @property
     def shared_source(self) -> str:
@@ -86,7 +107,24 @@ class StudyPlan(Record, table="runs"):
     @property
     def shared_command(self) -> str:
         """The command, without a path of this machine: for a report, which may be handed on."""
-        return f"penlight study {shlex.quote(self.shared_source)} --out {shlex.quote(short_path(self.folder))}"
+        return f"penlight study {self._named(self.shared_source)} --out {shlex.quote(short_path(self.folder))}"
+
+    @property
+    def command_alone(self) -> str:
+        """The command without a folder, for a copy."""
+        return f"penlight study {self._named(self.source)}"
+
+    def _named(self, source: str) -> str:
+        """Give what follows `penlight study` to name the study."""
+        if source != RESOLUTION:
+            return shlex.quote(source)
+        study, row = self.study, self.study.rows[-1]
+        recipe = short_path(Path(row.recipe)) if row.recipe.endswith(".toml") else row.recipe
+        said = [("recipe", recipe)] if recipe != PLANNED else []
+        said += [("view", study.view)] if study.view != "native" else []
+        said += [("set", own) for own in row.overrides]
+        options = (f"--{name} {shlex.quote(value)}" for name, value in said)
+        return " ".join([source, shlex.quote(study.dataset), *options])
 
     def count(self, state: State) -> int:
         """Count the runs of a state."""
@@ -97,6 +135,11 @@ class StudyPlan(Record, table="runs"):
         """The views of the rows, the study's own first."""
         found = dict.fromkeys(run.recipe.data.view for run in self.runs)
         return tuple(sorted(found, key=lambda view: view != self.study.view))
+
+    @property
+    def seen(self) -> dict[ImagesSeen, Data]:
+        """The data that the runs see, by view and size."""
+        return {ImagesSeen.of(run.recipe): run.recipe.data for run in self.runs}
 
 
 @dataclass(frozen=True)
@@ -117,37 +160,47 @@ class StudyProgress:
 
 
 def plan_study(
-    study: Study, source: str, folder: Path, data_md5: Callable[[], str], *, is_kept: bool = False
+    study: Study,
+    source: str,
+    folder: Path,
+    data_md5: Callable[[int], str],
+    *,
+    is_kept: bool = False,
+    planned: Mapping[str, tuple[Recipe, TrainingPlan | None]] | None = None,
 ) -> StudyPlan:
     """Resolve every row and look at what is done. RecipeError, or UnknownNameError for a view, before anything runs.
 
-    Of a study that `is_kept` in its folder, recipes that were files are those of its runs: it says of the files only
-    their names. `data_md5` gives the hash of the dataset's file; it is asked for only where there is a run to compare
-    it with.
+    Of a study that `is_kept` in its folder, recipes that were files or plans are those of its runs: it says of them
+    only their names. `data_md5` gives the hash of the dataset's file of a size; it is asked for only where there is a
+    run to compare it with. `planned` are recipes, and the plans that they come from, by row, in the place of what the
+    row names.
     """
     views = info_of_reference(study.dataset).task.views
-    recipes = {}
+    recipes, planned = {}, planned or {}
     for row in study.rows:
         if (view := study.view_of(row)) not in views:
             raise UnknownNameError(f"view of {study.dataset}", view, views)
-        kept = is_kept and row.recipe.endswith(".toml")
-        recipes[row.id] = open_run(run_folder_in(folder, row.id, "seed-0")).recipe if kept else study.recipe_of(row)
+        if is_kept and (row.recipe.endswith(".toml") or source == RESOLUTION):
+            recipes[row.id] = open_run(run_folder_in(folder, row.id, "seed-0")).recipe
+        else:
+            recipes[row.id] = planned[row.id][0] if row.id in planned else study.recipe_of(row)
     runs = []
     for row in study.rows:
         for seed in range(study.seeds_of(row)):
             path = run_folder_in(folder, row.id, f"seed-{seed}")
             found = open_run(path).read_once() if is_inside(path, MANIFEST) else None
             state = _state(path, found, recipes[row.id], seed, data_md5)
-            runs.append(PlannedRun(row, recipes[row.id], seed, path, state, found))
+            plan = planned[row.id][1] if row.id in planned else None
+            runs.append(PlannedRun(row, recipes[row.id], seed, path, state, found, plan))
     own = {run.folder for run in runs}
     left = [path for row in inner_folders(folder) for path in run_folders(folder / row, "seed") if path not in own]
     return StudyPlan(study, source, folder, tuple(runs), tuple(left))
 
 
-def _state(path: Path, run: RunFolder | None, recipe: Recipe, seed: int, data_md5: Callable[[], str]) -> State:
+def _state(path: Path, run: RunFolder | None, recipe: Recipe, seed: int, data_md5: Callable[[int], str]) -> State:
     if run is not None:
-        kept = (run.recipe.hash, run.seed) == (recipe.hash, seed) and run.provenance["data_md5"] == data_md5()
-        return "done" if kept else "changed"
+        kept = (run.recipe.hash, run.seed) == (recipe.hash, seed)
+        return "done" if kept and run.provenance["data_md5"] == data_md5(recipe.data.size) else "changed"
     claim = read_claim(path)
     if claim is None:
         return "missing"
@@ -175,7 +228,8 @@ def study_specs(plan: StudyPlan, images: bool, listener: ProgressListener) -> It
             spent = run.run.provenance["durations"]["total"]
             seconds.setdefault(run.row.id, []).append(float(spent))
     for number, planned in enumerate(plan.runs, start=1):
-        spec = RunSpec(planned.recipe, planned.seed, planned.folder, "study", images=images, group=plan.folder)
+        asked = planned.recipe, planned.seed, planned.folder
+        spec = RunSpec(*asked, "study", plan=planned.plan, images=images, group=plan.folder)
         if planned.state == "done":
             yield spec
             continue
@@ -233,7 +287,7 @@ def _table(
 ) -> StudyTable:
     chosen = [row for row in study.rows if study.view_of(row) == view]
     tests = {row.id: [run.answers("test") for run in runs[row.id]] for row in chosen}
-    _require_same_images([answers.predictions for own in tests.values() for answers in own])
+    _require_same_images(tests, study)
     task = described.task
     headlines = {row.id: tuple(_headline(run, task.headline) for run in runs[row.id]) for row in chosen}
     entries = tuple(
@@ -248,7 +302,7 @@ def _table(
         differences=tuple(_differences(entries, tests, task.headline)),
     )
     vals = {row.id: [run.answers("val") for run in runs[row.id]] for row in chosen}
-    _require_same_images([answers.predictions for own in vals.values() for answers in own])
+    _require_same_images(vals, study)
     return replace(table, on_val=_on_val(table, vals))
 
 
@@ -262,11 +316,14 @@ def _on_val(table: StudyTable, vals: Mapping[str, Sequence[Answers]]) -> StudyTa
     return replace(table, entries=entries, differences=tuple(differences(draws, pairs(entries, name))))
 
 
-def _require_same_images(tests: Sequence[Predictions]) -> None:
-    """Refuse to compare predictions of different images or labels."""
-    first = tests[0]
-    for other in tests:
-        same = (other.view, other.data_hash) == (first.view, first.data_hash)
+def _require_same_images(answers: Mapping[str, Sequence[Answers]], study: Study) -> None:
+    """Refuse to compare predictions of different images or labels; of images at two sizes the files differ, and their
+    order and labels must be the same."""
+    sizes = {row.id: study.size_of(row) for row in study.rows}
+    found = [(sizes[row], own.predictions) for row, of_row in answers.items() for own in of_row]
+    first, hashes = found[0][1], {size: own.data_hash for size, own in reversed(found)}
+    for size, other in found:
+        same = (other.dataset, other.view, other.data_hash) == (first.dataset, first.view, hashes[size])
         if not (same and np.array_equal(other.index, first.index) and other.same_truth(first)):
             raise PredictionsError(
                 f"The runs of this study do not all have the same {first.split} images of {first.dataset}, view "
@@ -308,9 +365,16 @@ def _entry(
         changes=recipe_differences(recipe),
         address=f"{row.id}/report.html" if len(runs) > 1 else f"{row.id}/seed-{runs[0].seed}/report.html",
         compare_with=row.compare_with,
+        size=recipe.data.size if len({study.size_of(row) for row in study.rows}) > 1 else None,
         checks=check_seeds({run.seed: checks_kept(run) for run in runs}, [headline_kept(run) for run in runs]),
+        baseline=_baseline(runs[0], tests[0].predictions.task.headline),
         fell_back=bool(kept.keys() - {recipe.model.backbone}),
     )
+
+
+def _baseline(run: RunFolder, name: str) -> float:
+    row = find_row(run.metrics.baselines.get("linear", ()), name)
+    return math.nan if row is None else row.value
 
 
 def _instead(kept: Counter[str], recipe: Recipe) -> str:
@@ -368,7 +432,7 @@ def states_by_row(plan: StudyPlan) -> list[tuple[StudyRow, Counter[State]]]:
 def compare_rows(
     plan: StudyPlan,
     runs: Mapping[str, Sequence[RunFolder]],
-    views: Mapping[str, ViewedDataset | DataDescription],
+    views: Mapping[ImagesSeen, ViewedDataset | DataDescription],
     listener: ProgressListener,
     images: bool | None = None,
 ) -> StudyContent:
@@ -377,20 +441,24 @@ def compare_rows(
     for name, own in runs.items():
         listener.on_step(f"Scoring {name}")
         if len(own) > 1:
-            rows[name] = _summary_rows(plan.folder / name, own, views[own[0].recipe.data.view])
+            rows[name] = _summary_rows(plan.folder / name, own, views[ImagesSeen.of(own[0].recipe)])
         else:
             rows[name] = [replace(row, sd=math.nan) for row in own[0].metrics.metrics]
     listener.on_step("Comparing the recipes")
-    tables = tuple(_table(plan.study, view, runs, description_of(views[view]), rows) for view in plan.views)
-    first = tables[0].best or tables[0].entries[0]
+    described = {seen.view: description_of(own) for seen, own in reversed([*views.items()])}
+    tables = tuple(_table(plan.study, view, runs, described[view], rows) for view in plan.views)
+    shown = [entry.id for entry in (tables[0].best, *tables[0].entries) if entry is not None]
+    # The images that the report shows are of the study's own size, where there are several.
+    first = next((name for name in shown if runs[name][0].recipe.data.size == plan.study.size), shown[0])
     return StudyContent(
         name=plan.study.name,
         title=plan.study.title,
         question=plan.study.question,
         tables=tables,
-        example=content_of_run(runs[first.id][0], views[tables[0].view], images),
+        example=content_of_run(runs[first][0], views[ImagesSeen.of(runs[first][0].recipe)], images),
         left_over=tuple(str(path.relative_to(plan.folder)) for path in plan.left_over),
         command=plan.shared_command,
+        notes=plan.study.notes,
     )
 
 
@@ -414,11 +482,11 @@ def content_of_folder(folder: Path, images: bool | None = None) -> StudyContent:
         # A copy has no files of recipes to compare its runs with, and descriptions of the dataset.
         plan = _plan_of_copy(kept, source, folder)
         runs = _runs_of(plan)
-        seen = {own[0].recipe.data.view: seen_by(own[0]) for own in runs.values()}
+        seen = {ImagesSeen.of(own[0].recipe): seen_by(own[0]) for own in runs.values()}
         content = compare_rows(plan, runs, seen, ProgressListener())
-        return replace(content, command=f"penlight study {shlex.quote(source)}")
-    dataset = store.open_referenced(kept.dataset, kept.size)
-    plan = plan_study(kept, source, folder, lambda: dataset.md5, is_kept=True)
+        return replace(content, command=plan.command_alone)
+    opened = cache(lambda size: store.open_referenced(kept.dataset, size))
+    plan = plan_study(kept, source, folder, lambda size: opened(size).md5, is_kept=True)
     missing = [str(run.folder) for run in plan.runs if run.state != "done"]
     if missing:
         raise RunError(
@@ -426,7 +494,7 @@ def content_of_folder(folder: Path, images: bool | None = None) -> StudyContent:
             f"Go on with it: {plan.command}",
         )
     open_group(folder).runs([run.run for run in plan.runs if run.run is not None])
-    views = {view: apply_view(dataset, view) for view in plan.views}
+    views = {seen: apply_view(opened(seen.size), seen.view) for seen in plan.seen}
     return compare_rows(plan, _runs_of(plan), views, ProgressListener(), images)
 
 

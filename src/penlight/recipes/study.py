@@ -21,9 +21,9 @@ class StudyRow(Section):
     """One recipe of a study: a line of its table, and a folder of its name.
 
     `recipe` is a preset or the path of a recipe file, beside the study file; `overrides` as with `--set`, though
-    dataset, view and size are the study's. Rows of another `view` than the study's make a table of their own.
-    `seeds` where they are not the study's. `compare_with` is the row that this one is a variant of: the difference
-    between the two is reported.
+    dataset, view and size are the study's. Rows of another `view` than the study's make a table of their own; those
+    of another `size` read the same images at that size. `seeds` where they are not the study's. `compare_with` is the
+    row that this one is a variant of: the difference between the two is reported.
     """
 
     id: Name
@@ -31,12 +31,14 @@ class StudyRow(Section):
     title: Text
     overrides: tuple[str, ...] = ()
     view: str | None = None
+    size: Count | None = None
     seeds: Count | None = None
     compare_with: str | None = None
 
 
 class Study(Section):
-    """The question of a study, and the recipes that it compares. Seeds are 0, 1, ... `seeds` - 1."""
+    """The question of a study, and the recipes that it compares. Seeds are 0, 1, ... `seeds` - 1; `notes` are
+    sentences on what the study leaves out."""
 
     name: Name
     title: Text
@@ -46,10 +48,15 @@ class Study(Section):
     size: Count = 28
     seeds: Count = 3
     rows: Annotated[tuple[StudyRow, ...], Field(min_length=1)]
+    notes: tuple[Text, ...] = ()
 
     def view_of(self, row: StudyRow) -> str:
         """Give the view that a row reads."""
         return row.view or self.view
+
+    def size_of(self, row: StudyRow) -> int:
+        """Give the size in pixels of the images that a row reads."""
+        return row.size or self.size
 
     def seeds_of(self, row: StudyRow) -> int:
         """Give the number of seeds of a row."""
@@ -60,7 +67,7 @@ class Study(Section):
         try:
             recipe = load_recipe(row.recipe)
             data = recipe.data.model_copy(
-                update={"dataset": self.dataset, "view": self.view_of(row), "size": self.size}
+                update={"dataset": self.dataset, "view": self.view_of(row), "size": self.size_of(row)}
             )
             recipe = with_overrides(recipe.model_copy(update={"data": data}), row.overrides)
         except PenlightError as error:
@@ -69,7 +76,7 @@ class Study(Section):
         if kept != data:
             raise RecipeError(
                 f"Row '{row.id}' of the study {self.name} overrides the dataset, view or size.",
-                "Set dataset and size for the whole study, and the row's view by its own key `view`.",
+                "Set the dataset for the whole study, and the row's view and size by its own keys `view` and `size`.",
             )
         return recipe
 

@@ -10,8 +10,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from penlight.evaluation.comparison import Difference
-from penlight.numbers import counted
-from penlight.reports.study_content import MAJORITY, StudyRowResult, StudyTable
+from penlight.numbers import counted, decimal_text
+from penlight.reports.study_content import MAJORITY, StudyRowResult, StudyTable, best_of
 from penlight.reports.words import (
     count,
     counted_images,
@@ -148,20 +148,23 @@ def _holds_guessing(table: StudyTable, entry: StudyRowResult) -> bool:
 
 def seen_at_all(table: StudyTable) -> str | None:
     """Say how small a difference these images can show: half the usual width of the differences' intervals."""
-    widths = [(d.high - d.low) / 2 for d in table.differences if math.isfinite(d.high - d.low)]
+    sizes = {entry.id for entry in table.sizes} or {entry.id for entry in table.entries}
+    found = [d for d in table.differences if {d.row, d.against} <= sizes]
+    widths = [(d.high - d.low) / 2 for d in found if math.isfinite(d.high - d.low)]
     if not widths:
         return None
     usual = number(float(np.median(widths)), 2)
     images = counted(table.images["test"], "test image")
-    return f"With {images}, differences under about {usual} cannot be told from chance."
+    between = " between sizes" if table.sizes else ""
+    return f"With {images}, differences{between} under about {usual} cannot be told from chance."
 
 
 def which_to_take(table: StudyTable) -> str | None:
     """Recommend by the scores on val, where they are known, else on test: the linear baseline where no network beats
-    it, and the cheapest network that keeps up with the best; nothing where even the best may be guessing. The scores
-    that are given are those on test."""
+    it, and the cheapest network that keeps up with the best; of the sizes of a recipe the smallest that does; nothing
+    where even the best may be guessing. The scores that are given are those on test."""
     seen = _chooses(table)
-    best = seen.best
+    best = best_of(seen.sizes, table.headline) if seen.sizes else seen.best
     if best is None:
         return None
     by = "" if seen is table else " on val"
@@ -169,6 +172,8 @@ def which_to_take(table: StudyTable) -> str | None:
         return f"Take none of them: not even the best{by}, {in_text(best)}, is clearly better than guessing."
     network = network_to_take(table)
     linear = seen.linear
+    if table.sizes and network is not None:
+        return _size_to_take(table, network, best)
     if linear is None or _holds_guessing(seen, linear) or _beating(seen):
         return None if network is None else f"Take {in_text(network)}, {_why(table, network)}."
     trains = _training_time(linear, ", and it trains in {}")
@@ -179,6 +184,21 @@ def which_to_take(table: StudyTable) -> str | None:
     return f"{first} {behind}" if table.networks else first
 
 
+def _size_to_take(table: StudyTable, taken: StudyRowResult, best: StudyRowResult) -> str:
+    """Say why the smallest size that keeps up with the best is recommended."""
+    seen = _chooses(table)
+    by = "" if seen is table else " on val"
+    linear, own = seen.linear, seen.entry(taken.id)
+    beaten = seen.difference(own, linear)
+    behind = ""
+    if linear is not None and beaten is not None and not (beaten.more_than_chance and beaten.value > 0):
+        behind = f", though it is not shown to be better{by} than {in_text(linear)}"
+    why = f"the best{by}" if own is best else f"the smallest that keeps up with the best{by}, {best.size} px"
+    answers = f", {decimal_text(ms, 2)} ms an image" if math.isfinite(ms := taken.cost.predict_mean) else ""
+    trains = _training_time(taken, ", {} of training a seed")
+    return f"Take {taken.size} px, {why}{behind}{_on_test(table, taken)}{trains}{answers}."
+
+
 def how_it_was_chosen(table: StudyTable) -> str | None:
     """Say by which images the recommendation was chosen, and what that does to its score."""
     seen = _chooses(table)
@@ -186,11 +206,15 @@ def how_it_was_chosen(table: StudyTable) -> str | None:
     if known < 2 or which_to_take(table) is None:
         return None
     if seen is not table:
+        # A model that is trained without epochs took nothing from val but its calibration, which ranks alike.
+        by_epochs = any(entry.histories for entry in table.entries)
+        chosen = (
+            "The epochs of networks were also chosen on val, which raises their val scores; t" if by_epochs else "T"
+        )
+        among = counted(len(_known(seen, seen.sizes)), "size") if seen.sizes else counted(known, "recipe")
         return (
-            f"That was chosen by the scores on {counted(seen.images['val'], 'val image')}, among "
-            f"{counted(known, 'recipe')}. "
-            "The epochs of networks were also chosen on val, which raises their val scores; test was not used for "
-            "the choice."
+            f"That was chosen by the scores on {counted(seen.images['val'], 'val image')}, among {among}. "
+            f"{chosen}est was not used for the choice."
         )
     return (
         f"That was chosen by the scores on test, among {count(known)} recipes, so the score of what is chosen is "
@@ -199,11 +223,14 @@ def how_it_was_chosen(table: StudyTable) -> str | None:
 
 
 def network_to_take(table: StudyTable) -> StudyRowResult | None:
-    """Choose, of the networks that keep up with the best entry, the one that trains fastest.
+    """Choose, of the networks that keep up with the best entry, the one that trains fastest; of the sizes of a recipe
+    that keep up with their best, the smallest.
 
     By val, where that is known; None if no network does, or if even the best may be guessing.
     """
     seen = _chooses(table)
+    if table.sizes:
+        return next((table.entry(entry.id) for entry in _keeping_up_in(seen, seen.sizes)), None)
 
     def cost(entry: StudyRowResult) -> tuple[float, float]:
         return entry.cost.fit_mean if math.isfinite(entry.cost.fit_mean) else math.inf, -seen.score(entry)
@@ -232,12 +259,21 @@ def _keeping_up(table: StudyTable) -> list[StudyRowResult]:
     that cannot be told apart take the cheapest, but none that is probably worse. What may be guessing is none of
     them, and where some network beats the linear baseline, one that does not is none of them either.
     """
-    if table.best is None or _holds_guessing(table, table.best):
+    return _keeping_up_in(table, _beating(table) or table.networks, table.best)
+
+
+def _keeping_up_in(
+    table: StudyTable, entries: Sequence[StudyRowResult], best: StudyRowResult | None = None
+) -> list[StudyRowResult]:
+    """List, of entries, those no further below the best, which is by default one of them, than one standard error."""
+    known = _known(table, entries)
+    best = best or best_of(known, table.headline)
+    if best is None or _holds_guessing(table, best):
         return []
     keeping = []
-    for entry in _beating(table) or _known(table, table.networks):
-        found = table.difference(entry, table.best)
-        if entry is table.best or (found is not None and found.value >= -_standard_error(found)):
+    for entry in known:
+        found = table.difference(entry, best)
+        if entry is best or (found is not None and found.value >= -_standard_error(found)):
             keeping.append(entry)
     return [entry for entry in keeping if not _holds_guessing(table, entry)]
 

@@ -5,12 +5,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from penlight.evaluation.rows import Score
-from penlight.numbers import counted
+from penlight.numbers import counted, pixels_text
 from penlight.reports.displays import Display
 from penlight.reports.displays.comparison import DifferenceBars
 from penlight.reports.displays.learning import StudyCurves
 from penlight.reports.displays.scores import MOST_LEADING
-from penlight.reports.displays.study import ConfusionGrid, CostPlot, FindingGrid, entry_colours
+from penlight.reports.displays.study import ConfusionGrid, CostPlot, FindingGrid, SizePlot, entry_colours
 from penlight.reports.findings import findings, in_text, leader, network_to_take, study_verdict, which_to_take
 from penlight.reports.page import PageFigure, drawn, render
 from penlight.reports.palette import Colour, palette
@@ -75,7 +75,7 @@ def _facts(content: StudyContent) -> list[tuple[str, str]]:
     return [
         ("dataset", content.example.dataset.name),
         ("view", main.view),
-        ("image size", f"{content.example.size} × {content.example.size} px"),
+        ("image size", _size_text(content)),
         (" / ".join(main.images), " / ".join(count(n) for n in main.images.values())),
         ("recipes", str(len(entries))),
         ("runs", f"{content.n_runs}, up to {counted(most, 'seed')} each"),
@@ -83,17 +83,26 @@ def _facts(content: StudyContent) -> list[tuple[str, str]]:
     ]
 
 
+def _size_text(content: StudyContent) -> str:
+    sizes = {entry.size for table in content.tables for entry in table.entries if entry.size is not None}
+    return f"{', '.join(map(str, sorted(sizes)))} px" if sizes else pixels_text(content.example.size)
+
+
 def _leading(table: StudyTable) -> list[tuple[str, str, str, str]]:
-    """Give the large numbers: the best of each kind, the highest first, and which of them is the network to take."""
+    """Give the large numbers: the best of each kind, or each size of a recipe, the highest first, and which of them
+    is the one to take."""
     taken = network_to_take(table)
     found = [table.linear, leader(table, "custom"), leader(table, "pre-trained"), taken]
+    if table.sizes:
+        found = [table.linear, *table.sizes]
     shown = list({entry.id: entry for entry in found if entry is not None}.values())
     lines = []
     for entry in _highest_first(table, shown):
         row = entry.row(table.headline)
-        roles = [_ROLES[entry.kind]] if entry is not taken or entry is leader(table, entry.kind) else []
-        roles += ["the network to take"] if entry is taken else []
-        role = f"{metric_words(table.headline).short}, {', '.join(roles)}"
+        is_named = entry is leader(table, entry.kind) or not (table.sizes or entry is taken)
+        roles = [_ROLES[entry.kind]] if is_named else []
+        roles += [f"the {'size' if table.sizes else 'network'} to take"] if entry is taken else []
+        role = ", ".join([metric_words(table.headline).short, *roles])
         lines.append((entry.title, role, number(row.value), _sure(row)))
     return lines
 
@@ -102,7 +111,8 @@ def study_displays(table: StudyTable) -> dict[str, Display]:
     """Give the figures of one view in a study's report, by name."""
     grid = ConfusionGrid if table.task.exclusive else FindingGrid
     curves = StudyCurves.from_table(table)
-    found: dict[str, Display] = {"cost": CostPlot.from_table(table), **_bars(table)}
+    cost = SizePlot.from_table(table) if table.sizes else CostPlot.from_table(table)
+    found: dict[str, Display] = {"cost": cost, **_bars(table)}
     found["confusion"] = grid.from_table(table)
     return {**found, "curves": curves} if curves.curves else found
 

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import combinations
 from typing import Any
 
 import pandas as pd
@@ -26,7 +27,8 @@ class StudyRowResult(StudyEntry):
     models without epochs; `changes` is what its recipe sets, dotted key -> (default, value); `address` is where its
     runs' report is, seen from the study's; `compare_with` names the entry that it is a variant of; `checks` are those
     that reported a problem in any of its runs or over its seeds; `fell_back` says that a baseline was kept in the
-    place of its recipe's model with some seed.
+    place of its recipe's model with some seed; `baseline` is the headline score of the linear baseline on images of
+    this size.
     """
 
     backbone: str = json_key(hidden=True, kw_only=True)
@@ -36,6 +38,7 @@ class StudyRowResult(StudyEntry):
     address: str = json_key(hidden=True, kw_only=True)
     compare_with: str | None = json_key(hidden=True, kw_only=True, default=None)
     fell_back: bool = json_key(hidden=True, kw_only=True, default=False)
+    baseline: float = json_key(hidden=True, kw_only=True, default=math.nan)
 
     def row(self, name: str) -> Score:
         """Give the row of a metric of the whole; NaN with a note if it was not scored."""
@@ -79,6 +82,12 @@ class StudyTable:
         return linear_of(self.entries)
 
     @property
+    def sizes(self) -> list[StudyRowResult]:
+        """The entries of the recipe that the study has at several sizes, the smallest first; none where that is no
+        one recipe."""
+        return by_size(self.entries)
+
+    @property
     def networks(self) -> list[StudyRowResult]:
         """The entries that are no baselines."""
         return [entry for entry in self.entries if entry.kind != "baseline"]
@@ -110,7 +119,8 @@ class StudyTable:
 @dataclass(frozen=True)
 class StudyContent:
     """All that a study's report shows. `tables` has that of the study's own view first; `example` is any run of it;
-    `left_over` names run folders that are not of the study any more; `command` repeats it."""
+    `left_over` names run folders that are not of the study any more; `command` repeats it; `notes` say what it leaves
+    out."""
 
     name: str
     title: str
@@ -119,6 +129,7 @@ class StudyContent:
     example: RunContent
     left_over: tuple[str, ...]
     command: str
+    notes: tuple[str, ...] = ()
 
     @property
     def n_runs(self) -> int:
@@ -132,6 +143,16 @@ def best_of(entries: Sequence[StudyRowResult], headline: str) -> StudyRowResult 
     return max(known, key=lambda entry: entry.row(headline).value, default=None)
 
 
+def by_size(entries: Sequence[StudyRowResult]) -> list[StudyRowResult]:
+    """List the entries of the recipe that stands at several sizes, the smallest first; none where several do."""
+    sizes: dict[str, dict[int, StudyRowResult]] = {}
+    for entry in entries:
+        if entry.size is not None:
+            sizes.setdefault(entry.recipe, {})[entry.size] = entry
+    found = [own for own in sizes.values() if len(own) > 1]
+    return [own for _, own in sorted(found[0].items())] if len(found) == 1 else []
+
+
 def linear_of(entries: Sequence[StudyRowResult]) -> StudyRowResult | None:
     """Find the linear baseline: the row whose recipe it is, before one that fell back on it."""
     found = [entry for entry in entries if entry.backbone == LINEAR]
@@ -140,7 +161,8 @@ def linear_of(entries: Sequence[StudyRowResult]) -> StudyRowResult | None:
 
 def pairs(entries: Sequence[StudyRowResult], headline: str) -> list[tuple[str, str]]:
     """List what is compared: each with the best and with the linear baseline, the best custom network with the best
-    pre-trained one, and each variant with what it is a variant of. The majority answer is compared with nothing."""
+    pre-trained one, each variant with what it is a variant of, and each size of a recipe with the others. The
+    majority answer is compared with nothing."""
     shown = [entry for entry in entries if entry.backbone != MAJORITY]
     best = best_of(shown, headline)
     linear = linear_of(shown)
@@ -150,6 +172,7 @@ def pairs(entries: Sequence[StudyRowResult], headline: str) -> list[tuple[str, s
     found = [(entry.id, one.id) for one in (best, linear) if one for entry in shown]
     found += [(custom.id, pretrained.id)] if custom and pretrained else []
     found += [(entry.id, entry.compare_with) for entry in shown if entry.compare_with]
+    found += [(large.id, small.id) for small, large in combinations(by_size(shown), 2)]
     seen: dict[frozenset[str], tuple[str, str]] = {}
     for row, against in found:
         if row != against:

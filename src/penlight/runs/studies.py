@@ -46,7 +46,8 @@ def _mean(values: Sequence[float]) -> float:
 
 class StudyEntry(Record):
     """A row of a study over its seeds: `rows` are means over seeds on test, `headline_by_seed` (S,); `checks` are
-    those that reported a problem in any of its runs or over its seeds."""
+    those that reported a problem in any of its runs or over its seeds; `size` is that of the images, where the study
+    has several."""
 
     id: Name
     title: Text
@@ -58,6 +59,7 @@ class StudyEntry(Record):
     headline_by_seed: NumbersBySeed
     cost: Cost
     checks: Checks = ()
+    size: Side | None = json_key(default=None, if_known=True)
 
 
 class StudyTableRecord(Record):
@@ -82,6 +84,7 @@ class StudyRowAsked(Record):
     title: Text
     overrides: Annotated[tuple[Text, ...], Field(max_length=1_000)] = ()
     view: Name | None = json_key(default=None, if_known=True)
+    size: Side | None = json_key(default=None, if_known=True)
     seeds: Annotated[int, Field(strict=True, ge=1, le=10_000)] | None = json_key(default=None, if_known=True)
     compare_with: Name | None = json_key(default=None, if_known=True)
 
@@ -97,6 +100,7 @@ class StudyAsked(Record):
     view: Name = "native"
     size: Side = 28
     seeds: Annotated[int, Field(strict=True, ge=1, le=10_000)] = 3
+    notes: Sentences = ()
 
 
 class StudyRecord(Record):

@@ -302,7 +302,8 @@ def _of_study(group: RegisteredGroup, runs: Sequence[_Found]) -> list[_Found]:
             score=max(rows, key=lambda row: _worth(row.score.row)).score,
             report=group.listed.links.report is not None,
             rows=tuple(sorted(rows, key=lambda row: -_worth(row.score.row))),
-            parts=tuple(run for own, _, run in runs if own == place),
+            # Runs of the same images at other sizes belong to it too.
+            parts=tuple(run for own, _, run in runs if (own.dataset, own.view) == (place.dataset, place.view)),
             root=group.root,
         )
         found.append((place, table.images["test"], entry))

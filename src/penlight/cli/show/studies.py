@@ -37,6 +37,7 @@ def print_plan(plan: "StudyPlan") -> None:
     if plan.left_over:
         out.print(f"No longer part of this study: {', '.join(map(str, plan.left_over))}")
     missing = len(plan.runs) - plan.count("done")
+    _print_notes(plan.study.notes)
     say(f"{missing} of {len(plan.runs)} runs to train, in {plan.folder}")
 
 
@@ -54,7 +55,14 @@ def print_studied(result: "Studied", full: bool = False) -> None:
     if not full:
         others = f", and the view {' and '.join(part['view'] for part in tables[1:])}" if len(tables) > 1 else ""
         out.print(f"Costs, notes and findings{others}: --full, or the report.", style="dim")
+    _print_notes(result.record["study"]["notes"])
     say(result.report)
+
+
+def _print_notes(notes: Sequence[str]) -> None:
+    """Print what a study leaves out, and how to get it."""
+    for note in notes:
+        console().print(note, style="dim")
 
 
 def _study_summary(part: Mapping[str, Any]) -> Table:

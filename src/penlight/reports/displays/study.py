@@ -11,12 +11,14 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator, NullLocator
 
+from penlight.evaluation import Score
 from penlight.numbers import decimal_text
 from penlight.reports.displays.base import Display, Floats, Layout, margin_for, ratio, shorten
-from penlight.reports.displays.shared import divide, name_cells, scale_of_shades, shade_cells
-from penlight.reports.palette import INK, MUTED, RULE, Colour, palette
+from penlight.reports.displays.shared import divide, label_ends, name_cells, scale_of_shades, shade_cells
+from penlight.reports.palette import ACCENT, INK, MUTED, RULE, Colour, palette
 from penlight.reports.study_content import MAJORITY, StudyRowResult, StudyTable
 from penlight.reports.words import duration, interval, label_words, metric_words, number, percent
+from penlight.runs.studies import Cost
 from penlight.tasks import MultiClass
 
 KINDS = {
@@ -129,6 +131,99 @@ class CostPlot(Display):
         ax.grid(axis="y", color=RULE, linewidth=0.5)
         ax.set_axisbelow(True)
         ax.tick_params(length=3)
+
+
+@dataclass(frozen=True)
+class SizePlot(Display):
+    """The headline score of a recipe at each size of the images, that of the linear baseline there, and the cost."""
+
+    metric: str
+    recipe: str
+    sizes: tuple[int, ...]
+    scores: tuple[Score, ...]
+    linear: tuple[float, ...]
+    costs: tuple[Cost, ...]
+
+    title: ClassVar[str] = "Score against size"
+    layout: ClassVar[Layout] = Layout(_WIDTH, _HEIGHT, left=_LEFT, right=150, top=34, bottom=86)
+
+    @classmethod
+    def from_table(cls, table: StudyTable) -> "SizePlot":
+        """Take the entries of the recipe that stands at several sizes; see `StudyTable.sizes`."""
+        found = table.sizes
+        return cls(
+            table.headline,
+            found[0].title.removesuffix(f" at {found[0].size} px"),
+            tuple(entry.size or 0 for entry in found),
+            tuple(entry.row(table.headline) for entry in found),
+            tuple(entry.baseline for entry in found),
+            tuple(entry.cost for entry in found),
+        )
+
+    @property
+    def caption(self) -> str:
+        scored = zip((row.value for row in self.scores), self.sizes, strict=True)
+        score, size = max((own for own in scored if math.isfinite(own[0])), default=(math.nan, 0))
+        if not size:
+            return "The score is undefined at every size."
+        return (
+            f"Highest on test at {size} px, with {number(score)}; bars are 95 % intervals of each score by itself; "
+            "sizes are compared by paired differences below. Under each size: training time of a seed, and "
+            "milliseconds an image."
+        )
+
+    @property
+    def description(self) -> str:
+        own = (
+            f"{size} px: {number(row.value)} {interval(row.low, row.high)}, linear {number(linear)}, {cost}"
+            for size, row, linear, cost in zip(
+                self.sizes, self.scores, self.linear, map(_cost_words, self.costs), strict=True
+            )
+        )
+        return (
+            f"{metric_words(self.metric).short} of {self.recipe} against the size of images. " + "; ".join(own) + "."
+        )
+
+    def frame(self) -> pd.DataFrame:
+        """One line per size: size, score, low, high, linear, seconds of training, milliseconds an image."""
+        names = ["size", "score", "low", "high", "linear", "seconds", "ms_per_image"]
+        lines = [
+            (size, row.value, row.low, row.high, linear, cost.fit_mean, cost.predict_mean)
+            for size, row, linear, cost in zip(self.sizes, self.scores, self.linear, self.costs, strict=True)
+        ]
+        return pd.DataFrame(lines, columns=names)
+
+    def draw(self, ax: Axes) -> None:
+        """A dot with its interval at each size, joined by a line; linear dashed; costs below the sizes."""
+        places = np.arange(len(self.sizes))
+        values = [row.value for row in self.scores]
+        for place, row in zip(places, self.scores, strict=True):
+            ax.plot([place, place], [row.low, row.high], color=ACCENT, linewidth=1.6, alpha=0.55)
+        ax.plot(places, values, "o-", color=ACCENT, markersize=8)
+        ax.plot(places, self.linear, "D--", color=MUTED, markersize=5, linewidth=1.4)
+        ends = [v for row in self.scores for v in (row.low, row.high, row.value)]
+        known = [v for v in (*ends, *self.linear) if math.isfinite(v)]
+        if known:
+            room = 0.08 * (max(known) - min(known)) or 0.05
+            ax.set_ylim(min(known) - room, max(known) + room)
+        ax.set_xlim(-0.3, len(places) - 0.7)
+        costs = [_cost_words(cost, "\n") for cost in self.costs]
+        ax.set_xticks(places, [f"{size} px\n{cost}" for size, cost in zip(self.sizes, costs, strict=True)])
+        ax.yaxis.set_major_locator(MaxNLocator(6, steps=ROUND_STEPS))
+        ax.annotate(metric_words(self.metric).short, (0, 1), (-52, 18), "axes fraction", "offset points",
+                    weight="bold", color=INK)  # fmt: skip
+        names = (values[-1], self.recipe, ACCENT), (self.linear[-1], "linear baseline", MUTED)
+        label_ends(ax, [own for own in names if math.isfinite(own[0])], places[-1] + 0.03)
+        ax.grid(axis="y", color=RULE, linewidth=0.5)
+        ax.set_axisbelow(True)
+        ax.tick_params(length=3)
+
+
+def _cost_words(cost: Cost, between: str = ", ") -> str:
+    """Say what a seed takes to train and an image to answer."""
+    trained = duration(cost.fit_mean) if math.isfinite(cost.fit_mean) else "time not known"
+    answered = f"{decimal_text(cost.predict_mean, 2)} ms an image" if math.isfinite(cost.predict_mean) else ""
+    return between.join(filter(None, (trained, answered)))
 
 
 def entry_colours(entries: Sequence[StudyRowResult]) -> dict[str, Colour]:
