@@ -22,7 +22,6 @@ from penlight.runs.predictor import open_predictor
 from penlight.tasks import MultiClass
 from tests.cli.test_cli import in_a_new_process
 from tests.models.encoders import draw_encoder
-from tests.remembered import draw_once
 
 
 @pytest.mark.mapped
@@ -130,6 +129,8 @@ def test_an_encoder_without_licence_leaves_a_run_only_if_a_person_says_so(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["cache", "e.onnx", "run"]
     assert pl.export_for_sharing("run", licence_checked=True).folder.is_dir()
     assert pl.export("run", out="o.onnx", licence_checked=True).file.is_file()
+
+
 def _patients(rng: np.random.Generator, n: int, axes: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Features of images of n patients, four each: what a patient has, of which a part says the class, and noise."""
     own = rng.normal(size=(n, len(axes)))

@@ -83,7 +83,9 @@ class Turned:
         require_numbers(square)
         spread = np.sqrt(square)
         least = np.maximum(np.abs(mean), max(spread.max(initial=0.0), 1e-30))
-        spread = np.where(spread > _CONSTANT * least, spread, np.inf)
+        varies = spread > _CONSTANT * least
+        usual = float(np.median(spread[varies])) if varies.any() else 0.0
+        spread = np.where(varies, np.hypot(spread, usual), np.inf)
 
         def standard(part: NDArray[np.floating]) -> Singles:
             return np.asarray((part - mean) / spread, np.float32)

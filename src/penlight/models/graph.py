@@ -5,7 +5,7 @@ ONNX's convolutions want it; `first` says which, and whoever needs the other ask
 """
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -277,7 +277,7 @@ class Graph:
         sizes = self.node("Concat", [batch.name, self.constant([len(row)], np.int64)], (), axis=0)
         return self.node("Expand", [self.constant(row, np.float64), sizes.name], row.shape, dtype=np.float64)
 
-    def embed(self, model: onnx.ModelProto, given: str, value: str, wanted: dict[str, Shape]) -> list[Value]:
+    def embed(self, model: onnx.ModelProto, given: str, value: str, wanted: Mapping[str, Shape]) -> list[Value]:
         """Add the nodes of another model, from what it reads as `given`, here `value`, to what it calls by the names
         `wanted`, of their shapes. Constants and nodes that an embedded model has added already are taken from there:
         models with one encoder hold and compute it once. ExportError where its operators have no form of this
