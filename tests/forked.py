@@ -7,6 +7,7 @@ fails the test that it ran, and another takes up the rest of the file.
 """
 
 import atexit
+import fcntl
 import gc
 import importlib
 import itertools
@@ -15,7 +16,7 @@ import signal
 import threading
 import traceback
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, Pipe, wait
 
@@ -34,18 +35,38 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--workers", type=int, default=0, help="run tests in so many forks of this process")
 
 
+EARLY = "tests/browser/"
+"""Tests that a process of its own collects and runs while the others are collected: they need no Keras."""
+
+_WORKERS = pytest.StashKey["_Workers"]()
+
+
+def pytest_collection(session: pytest.Session) -> None:
+    config = session.config
+    if config.option.workers and not config.option.collectonly:
+        config.stash[_WORKERS] = workers = _Workers(session)
+        if config.args_source is config.ArgsSource.TESTPATHS:
+            workers.start(early=True)
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtestloop(session: pytest.Session) -> bool | None:
-    if not session.config.option.workers or session.config.option.collectonly or session.testsfailed:
+    workers = session.config.stash.get(_WORKERS, None)
+    if workers is None:
         return None
-    _Workers(session).run()
+    try:
+        if session.testsfailed:
+            return None
+        workers.run()
+    finally:
+        workers.end()
     return True
 
 
 @dataclass
 class _Worker:
     process: int
-    alone: bool
+    early: bool
     item: pytest.Item | None = None
     """The test that it runs."""
 
@@ -54,60 +75,72 @@ class _Workers:
     """The processes that run tests, as the one sees them that has collected these and tells what becomes of them."""
 
     def __init__(self, session: pytest.Session) -> None:
-        self.session, self.items = session, {item.nodeid: item for item in session.items}
-        self.scopes = [list(items) for _, items in itertools.groupby(session.items, scope)]
-        # Whoever reads two bytes has the scope of that number, and nobody else can have it.
-        self.waiting, given = os.pipe()
-        os.write(given, b"".join(number.to_bytes(2) for number in range(len(self.scopes))))
-        os.close(given)
+        self.session = session
         self.running: dict[Connection, _Worker] = {}
         self.started = itertools.count()
-
-    def run(self) -> None:
         # What all processes share is made before them.
         shared_folder()
-        self.session.config._tmp_path_factory.getbasetemp()
-        try:
-            # The first tests, those in a browser, need no Keras, and run while it is imported.
-            self.start(self.take(), alone=True)
-            for name in LIBRARIES:
-                importlib.import_module(name)
-            # JAX starts threads when it is imported.
-            if chosen_backend() == "tensorflow":
-                load_keras()
-            gc.collect()
-            gc.freeze()
-            for _ in range(self.session.config.option.workers - 1):
-                self.start()
-            while self.running:
-                for ready in wait(list(self.running)):
-                    self.hear(ready)
-        finally:
-            for worker in self.running.values():
-                os.kill(worker.process, signal.SIGKILL)
-                os.waitpid(worker.process, 0)
-            os.close(self.waiting)
+        session.config._tmp_path_factory.getbasetemp()
+
+    def run(self) -> None:
+        """Give out the tests, and tell what is heard of them."""
+        self.items = {item.nodeid: item for item in self.session.items}
+        self.scopes = [list(items) for _, items in itertools.groupby(self.session.items, scope)]
+        # Whoever reads two bytes has the scope of that number, and nobody else can have it.
+        self.waiting, given = os.pipe()
+        for number, items in enumerate(self.scopes):
+            if not (self.running and items[0].nodeid.startswith(EARLY)):
+                os.write(given, number.to_bytes(2))
+        os.close(given)
+        for name in LIBRARIES:
+            importlib.import_module(name)
+        # JAX starts threads when it is imported.
+        if chosen_backend() == "tensorflow":
+            load_keras()
+        gc.collect()
+        gc.freeze()
+        for _ in range(self.session.config.option.workers - len(self.running)):
+            self.start()
+        while self.running:
+            for ready in wait(list(self.running)):
+                self.hear(ready)
+
+    def end(self) -> None:
+        """End the processes that are left, of a run that was stopped."""
+        for worker in self.running.values():
+            os.kill(worker.process, signal.SIGKILL)
+            os.waitpid(worker.process, 0)
 
     def take(self) -> list[pytest.Item]:
         number = os.read(self.waiting, 2)
         return self.scopes[int.from_bytes(number)] if number else []
 
-    def start(self, first: list[pytest.Item] = (), alone: bool = False) -> None:
-        """Start a process with these tests and, unless they are to be `alone`, all that it can have after them."""
+    def start(self, first: Sequence[pytest.Item] = (), early: bool = False) -> None:
+        """Start a process with the `first` tests and all that it can have after them, or with the `early` ones."""
         heard, told = Pipe(duplex=False)
+        if early and hasattr(fcntl, "F_SETPIPE_SZ"):
+            # Nobody listens until all others are collected.
+            fcntl.fcntl(told, fcntl.F_SETPIPE_SZ, 2**20)
         name = f"worker{next(self.started)}"
         with warnings.catch_warnings():
             # Python 3.12 warns of threads; those of jemalloc and ONNX Runtime wait for work.
             warnings.simplefilter("ignore", DeprecationWarning)
             process = os.fork()
         if not process:
-            _work(self.session, name, self._all(first, alone), told)
+            heard.close()
+            _work(self.session, name, self._early() if early else self._all(first), told)
         told.close()
-        self.running[heard] = _Worker(process, alone)
+        self.running[heard] = _Worker(process, early)
 
-    def _all(self, first: list[pytest.Item], alone: bool) -> Iterator[pytest.Item]:
+    def _early(self) -> Iterator[pytest.Item]:
+        self.session.perform_collect([EARLY])
+        if self.session.testsfailed:
+            raise RuntimeError(f"{EARLY} cannot be collected.")
+        yield from self.session.items
+
+    def _all(self, first: Sequence[pytest.Item]) -> Iterator[pytest.Item]:
         yield from first
-        while not alone and (more := self.take()):
+        while more := self.take():
             yield from more
 
     def hear(self, ready: Connection) -> None:
@@ -125,15 +158,17 @@ class _Workers:
             case "ends":
                 hook.pytest_runtest_logfinish(nodeid=said, location=worker.item.location)
             case "broken":
-                raise RuntimeError(f"A process of the tests broke down: {said}")
+                raise RuntimeError(f"A process of the tests broke down.\n{said}")
             case "done" | "died":
                 del self.running[ready]
                 ready.close()
                 code = os.waitstatus_to_exitcode(os.waitpid(worker.process, 0)[1])
+                if kind == "died" and worker.item is None:
+                    raise RuntimeError(f"A process of the tests ended with exit code {code} before its first.")
                 if kind == "died":
                     self.report(_died(worker.item, code))
-                    self.start(self.after(worker.item), worker.alone)
-                elif worker.alone:
+                    self.start(self.after(worker.item))
+                elif worker.early:
                     self.start()
 
     def report(self, report: pytest.TestReport) -> None:
