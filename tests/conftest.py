@@ -45,7 +45,9 @@ def examples(most: int) -> int:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Keep Keras' and TensorFlow's own warnings at import from being errors of ours, and files from being waited for:
-    what tests write need not outlive a power cut, and a training waits forty times."""
+    what tests write need not outlive a power cut, and a training waits forty times. The garbage collector would look
+    four hundred times through what is being imported, which stays."""
+    gc.disable()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.fsync = lambda handle: None  # type: ignore[assignment]
     if "not full" not in config.getoption("markexpr", ""):
@@ -57,6 +59,7 @@ def pytest_collection_finish() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(10_000, 20, 20)
+    gc.enable()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -92,13 +92,14 @@ class _Workers:
             if not (self.running and items[0].nodeid.startswith(EARLY)):
                 os.write(given, number.to_bytes(2))
         os.close(given)
+        gc.disable()
         for name in LIBRARIES:
             importlib.import_module(name)
         # JAX starts threads when it is imported.
         if chosen_backend() == "tensorflow":
             load_keras()
-        gc.collect()
         gc.freeze()
+        gc.enable()
         for _ in range(self.session.config.option.workers - len(self.running)):
             self.start()
         while self.running:
