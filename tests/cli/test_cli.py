@@ -12,7 +12,7 @@ import pytest
 from penlight.api import planning
 from penlight.data import apply_view, open_dataset, store
 from penlight.recipes import load_recipe, preset_names
-from tests.conftest import is_full, sketch_figures
+from tests.conftest import is_full, leave_maps_out, sketch_figures
 from tests.stubs import stub_fit
 from tests.test_folds import named
 
@@ -22,8 +22,10 @@ QUICK = ["--recipe", "cnn", "--set", "train.epochs=2", "--set", "model.filters=[
 @pytest.mark.parametrize("how", ["sketched", pytest.param("drawn", marks=[pytest.mark.drawn, pytest.mark.full])])
 @pytest.mark.mapped
 def test_train_evaluate_report_and_repeat(penlight, few, tmp_path, monkeypatch, how):
-    # With its step, the commands of README train; and tests/training/test_presets.py sees that bytes repeat.
+    # With its step, the commands of README train; and tests/training/test_presets.py sees that bytes repeat. README
+    # has how long it takes, too.
     stub_fit(monkeypatch)
+    monkeypatch.setattr(planning, "training_rate", lambda recipe, view: 2.0**36)
     code, out, _ = penlight("train", "retina-phantom", *QUICK, "--out", tmp_path / "one")
     assert code == 0
     report = tmp_path / "one" / "report.html"
@@ -44,8 +46,9 @@ def test_train_evaluate_report_and_repeat(penlight, few, tmp_path, monkeypatch, 
     assert set(answer["baselines"]) == {"majority", "linear"}
     assert answer == json.loads((tmp_path / "one" / "metrics.json").read_text())
 
-    # One report with its figures is enough.
+    # One report with its figures and maps is enough.
     sketch_figures(monkeypatch)
+    leave_maps_out(monkeypatch)
     code, _, _ = penlight("train", tmp_path / "one" / "recipe.toml", "--out", tmp_path / "two")
     assert code == 0
     one, two = ((tmp_path / n / "predictions-test.npz").read_bytes() for n in ("one", "two"))

@@ -114,8 +114,8 @@ def test_without_images_the_folder_holds_none(penlight, retina):
     assert (code, "keeps images" in err) == (1, True)
 
 
-@pytest.mark.drawn
-def test_a_labels_file_makes_a_full_run_without_images(penlight, skin, monkeypatch):
+@pytest.mark.parametrize("how", ["sketched", pytest.param("drawn", marks=[pytest.mark.drawn, pytest.mark.full])])
+def test_a_labels_file_makes_a_full_run_without_images(penlight, skin, monkeypatch, how):
     command = ["score", "net_test.csv", "--truth", "skin.csv", "--val", "net_val.csv", "--out", "theirs"]
     code, out, err = penlight(*command, "--full")
     assert (code, out.splitlines()[-1]) == (0, "theirs/report.html"), err
