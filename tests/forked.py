@@ -9,7 +9,6 @@ fails the test that it ran, and another takes up the rest of the file.
 import atexit
 import fcntl
 import gc
-import importlib
 import itertools
 import os
 import signal
@@ -26,9 +25,6 @@ from penlight.models import load_keras
 from penlight.models.backend import chosen_backend
 from tests.once import shared_folder
 from tests.schedule import scope
-
-LIBRARIES = ("onnxruntime", "matplotlib.figure", "sklearn.linear_model", "sklearn.decomposition", "pyarrow.parquet")
-"""What tests of many files import when they run."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -93,8 +89,6 @@ class _Workers:
                 os.write(given, number.to_bytes(2))
         os.close(given)
         gc.disable()
-        for name in LIBRARIES:
-            importlib.import_module(name)
         # JAX starts threads when it is imported.
         if chosen_backend() == "tensorflow":
             load_keras()
