@@ -20,7 +20,7 @@ from penlight.explanation import of_run
 from penlight.models import load_keras
 from penlight.models.backend import BACKENDS, chosen_backend
 from penlight.tasks import Binary, MultiClass, MultiLabel, Ordinal, Task
-from tests.forked import pytest_addoption, pytest_runtestloop  # noqa: F401
+from tests.forked import pytest_addoption, pytest_collection, pytest_runtestloop  # noqa: F401
 from tests.remembered import audit_once, fit_once, leave_reports_out
 from tests.schedule import longest_first
 

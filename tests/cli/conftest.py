@@ -1,10 +1,8 @@
 """The command in this process, and phantoms drawn and audited once for all its tests."""
 
-import functools
 import sys
 
 import pytest
-import typer.main
 
 from penlight.cli import main
 from penlight.cli.show import lines
@@ -29,14 +27,9 @@ def undrawn(monkeypatch):
     leave_reports_out(monkeypatch)
 
 
-# A process makes the commands of its own once; here they would be made a thousand times.
-_MADE = functools.cache(typer.main.get_command)
-
-
 @pytest.fixture
 def penlight(monkeypatch, capsys):
     """Run a command in this process: exit code, standard output, standard error."""
-    monkeypatch.setattr(typer.main, "get_command", _MADE)
 
     def run(*words):
         monkeypatch.setattr(sys, "argv", ["penlight", *map(str, words)])
