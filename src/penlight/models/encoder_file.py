@@ -98,13 +98,14 @@ class Said(Section):
 
 @dataclass(frozen=True)
 class Encoder:
-    """An encoder as it is used: `sha256` of its file; `input` (N, H, W, C) or (N, C, H, W) by `layout`, of `dtype`;
-    `side` and `channels` of the images it gets, `free` where it takes any size; `pixels` and `order` of them;
-    `output`, of so many `axes`, from which `pooling` makes (N, `width`) features.
-    A run `refers` to it where it may not contain it. `said` is all that was said of it, and `why` says where each of
-    these is from."""
+    """An encoder as it is used: `bytes` and `sha256` of its file, with what lies beside it; `input` (N, H, W, C) or
+    (N, C, H, W) by `layout`, of `dtype`; `side` and `channels` of the images it gets, `free` where it takes any size;
+    `pixels` and `order` of them; `output`, of so many `axes`, from which `pooling` makes (N, `width`) features. A run
+    `refers` to it where it may not contain it. `said` is all that was said of it, and `why` says where each of these
+    is from."""
 
     path: Path
+    bytes: int
     sha256: str
     input: str
     dtype: Literal["uint8", "float32"]
@@ -174,7 +175,7 @@ def open_encoder(path: Path, said: Mapping[str, Any] | None = None) -> Encoder:
     why.setdefault("order", "usual")
     pixels = PIXELS[told.pixels] if isinstance(told.pixels, str) else told.pixels or Pixels()
     made = Encoder(
-        path, sha256, name, kind, layout, channels, side, not fixed, pixels,
+        path, read.bytes, sha256, name, kind, layout, channels, side, not fixed, pixels,
         told.order or "rgb", "", 0, "none", 0, told.licence or "", told.source or "",
         refers, told, why,
     )  # fmt: skip
