@@ -6,13 +6,14 @@ name ending in .toml beside it, or the user say it.
 """
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field, TypeAdapter, ValidationError
 
 from penlight import disk
@@ -134,6 +135,11 @@ class Encoder:
     def model(self) -> "onnx.ModelProto":
         """The network, whole."""
         return _load(read_encoder(self.path), refer=self.refers)
+
+    def compute(self, outputs: Sequence[str], images: NDArray[Any]) -> list[NDArray[np.floating]]:
+        """Compute values of the network by their names, of images as it wants them, in a worker process. RunError if
+        they cannot be computed."""
+        return _computed(self, self.model, outputs, images)
 
 
 class PixelsError(EncoderError):
@@ -434,8 +440,6 @@ def _features_of(model: "onnx.ModelProto", outputs: list[str], path: Path) -> tu
 def _axes(made: Encoder, model: "onnx.ModelProto", output: str) -> tuple[int, ...]:
     """Compute a grey, a black and again the grey image, and give the shape of an output; EncoderError where it cannot
     be computed, holds what is no number, or is another of the same image."""
-    import onnx
-
     pixels, shape = made.pixels, (3, made.side, made.side, made.channels)
     images = np.full(shape, 128.0, np.float32)
     images[1] = 0
@@ -443,13 +447,8 @@ def _axes(made: Encoder, model: "onnx.ModelProto", output: str) -> tuple[int, ..
         mean, std = (np.asarray(each[: made.channels], np.float32) for each in (pixels.mean, pixels.std))
         images = ((images * np.float32(pixels.scale)) - mean) / std
     images = np.ascontiguousarray(images.astype(made.dtype).transpose(_ORDERS[made.layout]))
-    asked = onnx.ModelProto()
-    asked.CopyFrom(model)
-    asked.graph.ClearField("output")
-    asked.graph.output.append(onnx.ValueInfoProto(name=output))
     try:
-        refers = {made.sha256: made.path} if made.refers else {}
-        (given,) = compute_once(asked.SerializeToString(), made.path.name, made.input, [output], images, refers)
+        (given,) = _computed(made, model, [output], images)
     except RunError as error:
         raise EncoderError(
             error.problem,
@@ -472,3 +471,16 @@ def _axes(made: Encoder, model: "onnx.ModelProto", output: str) -> tuple[int, ..
             "Export it for inference: in PyTorch, after model.eval().",
         )
     return given.shape
+
+
+def _computed(
+    encoder: Encoder, model: "onnx.ModelProto", outputs: Sequence[str], images: NDArray[Any]
+) -> list[NDArray[np.floating]]:
+    import onnx
+
+    asked = onnx.ModelProto()
+    asked.CopyFrom(model)
+    asked.graph.ClearField("output")
+    asked.graph.output.extend(onnx.ValueInfoProto(name=name) for name in dict.fromkeys(outputs))
+    refers = {encoder.sha256: encoder.path} if encoder.refers else {}
+    return compute_once(asked.SerializeToString(), encoder.path.name, encoder.input, outputs, images, refers)
