@@ -8,10 +8,11 @@ import numpy as np
 import onnx
 import pytest
 from PIL import Image
+from starlette.testclient import TestClient
 
 import penlight as pl
 from penlight.data.folders import encoders_folder
-from penlight.errors import DataError, EncoderError, ExportError, RunError
+from penlight.errors import DataError, EncoderError, ExportError, NoEncoderError
 from penlight.evaluation.decision import find_decision
 from penlight.explanation.neighbours import neighbours_from_bytes
 from penlight.models.feature_classifiers import FeatureTable, prob_of
@@ -19,6 +20,7 @@ from penlight.models.probe import Probe
 from penlight.recipes import Encoded
 from penlight.runs.cases import cases_from_bytes
 from penlight.runs.predictor import open_predictor
+from penlight.serve import make_app, open_registry
 from penlight.tasks import MultiClass
 from tests.cli.test_cli import in_a_new_process
 from tests.models.encoders import draw_encoder
@@ -100,14 +102,18 @@ def test_a_run_refers_to_an_encoder_that_may_not_be_passed_on(
         lambda: pl.explain("run", "eye.png"),
         lambda: pl.evaluate_corrupted("run"),
     ):
-        with pytest.raises(RunError, match=r"refers to the encoder e .*, which is not on this machine.*add_encoder"):
+        with pytest.raises(NoEncoderError, match=r"refers to the encoder e .* is not on this machine.*add_encoder"):
             use()
+    with TestClient(make_app(open_registry([run.path]), names={"testserver"})) as served:
+        asked = served.post("/api/v1/runs/run/predict", files={"files": Path("eye.png").read_bytes()})
+    assert asked.status_code == 503
+    assert "refers to the encoder e " in asked.json()["error"]
     assert pl.report("run").is_file()
     (tmp_path / "kept.onnx").write_bytes(content)
     pl.add_encoder("kept.onnx", name="another-name")
     assert answers("run") == before
     draw_encoder(encoders_folder() / "another-name" / "another-name.onnx", ends="map")
-    with pytest.raises(RunError, match=r"another-name\.onnx was changed: its SHA-256 is"):
+    with pytest.raises(NoEncoderError, match=r"another-name\.onnx was changed: its SHA-256 is"):
         pl.predict("run", "eye.png")
 
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from penlight import disk
 from penlight.data.folders import encoders_folder, environment_folders
 from penlight.data.remembered import find_reference, remembered_files
-from penlight.errors import EncoderError, ExportError, PenlightError, RunError
+from penlight.errors import EncoderError, ExportError, NoEncoderError, PenlightError, RunError
 from penlight.escaping import printable
 from penlight.parsing import LARGEST_TOML, parse_json_object, parse_toml
 from penlight.runs.modelfile import LARGEST_MODEL, Declared, check_model
@@ -149,7 +149,7 @@ def reference(sha256: str, part: int) -> str:
     return f"encoder-{sha256}-{part}"
 
 
-def encoders_of(declared: Declared, where: str) -> list[NamedEncoder]:
+def named_encoders(declared: Declared, where: str) -> list[NamedEncoder]:
     """Give the encoders of a model by what it declares. RunError if weights lie in a file that is none."""
     locations = {weight.location for weight in declared.weights if weight.location}
     found = [_REFERENCE.fullmatch(location) for location in locations]
@@ -170,7 +170,7 @@ def encoders_of(declared: Declared, where: str) -> list[NamedEncoder]:
 def require_known_licences(content: bytes, where: str, *, checked: bool) -> None:
     """Raise ExportError for a model that contains an encoder whose licence is not known, unless a person has
     `checked` that it may be passed on. One with another licence than those of `FREE_LICENCES` is not contained."""
-    for encoder in encoders_of(check_model(content, where, beside=True), where):
+    for encoder in named_encoders(check_model(content, where, beside=True), where):
         if encoder.contained and not checked and not is_free(encoder.licence):
             raise ExportError(
                 f"{where} contains the encoder {printable(encoder.name)}, and nothing says whether that may be "
@@ -180,18 +180,18 @@ def require_known_licences(content: bytes, where: str, *, checked: bool) -> None
             )
 
 
-def find_referred(encoders: list[NamedEncoder], where: str) -> dict[str, Path]:
-    """Find the encoders that a model refers to, by their hashes. RunError if one is not on this machine."""
-    return {own.sha256: _find(own, where) for own in encoders if not own.contained}
+def find_referred(encoders: list[NamedEncoder]) -> dict[str, Path]:
+    """Find the encoders that a model refers to, by their hashes. NoEncoderError if one is not on this machine."""
+    return {own.sha256: _find(own) for own in encoders if not own.contained}
 
 
-def _find(encoder: NamedEncoder, where: str) -> Path:
+def _find(encoder: NamedEncoder) -> Path:
     for path in _candidates():
         with contextlib.suppress(PenlightError, OSError):
             if (_noted(path) or read_encoder(path).sha256) == encoder.sha256:
                 return path
-    raise RunError(
-        f"{where} refers to the encoder {printable(encoder.name)} (SHA-256 {encoder.sha256[:12]}...), which is not "
+    raise NoEncoderError(
+        f"The model refers to the encoder {printable(encoder.name)} (SHA-256 {encoder.sha256[:12]}...), which is not "
         "on this machine.",
         "Keep its file here: penlight encoders add FILE, or set PENLIGHT_DATA to its folder.",
     )
@@ -213,12 +213,12 @@ def _noted(path: Path) -> str:
 
 
 def referred_parts(encoders: Mapping[str, Path]) -> dict[str, bytes]:
-    """Read the encoders that a model refers to, by what it calls their parts. RunError if one was changed."""
+    """Read the encoders that a model refers to, by what it calls their parts. NoEncoderError if one was changed."""
     parts: dict[str, bytes] = {}
     for sha256, path in encoders.items():
         read = read_encoder(path)
         if read.sha256 != sha256:
-            raise RunError(
+            raise NoEncoderError(
                 f"The encoder {path.name} was changed: its SHA-256 is {read.sha256[:12]}..., and {sha256[:12]}... "
                 "was expected.",
                 "Put the file back that was there.",
