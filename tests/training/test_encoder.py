@@ -87,6 +87,9 @@ def test_a_run_refers_to_an_encoder_that_may_not_be_passed_on(
 
     before = answers("run")
     assert before
+    said = "Encoder e: CC-BY-NC-4.0. The run refers to it and does not contain it; SHA-256"
+    assert said in (run.path / "card.md").read_text().replace("\\", "")
+    assert said in (run.path / "report.html").read_text()
     # Weights of the encoder are in no file of the run, and in no copy of it.
     weights = next(each.raw_data for each in onnx.load(encoder).graph.initializer if each.name == "w2")
     shared = pl.export_for_sharing("run").folder

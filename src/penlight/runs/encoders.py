@@ -21,9 +21,11 @@ from penlight.data.remembered import find_reference, remembered_files
 from penlight.errors import EncoderError, ExportError, NoEncoderError, PenlightError, RunError
 from penlight.escaping import printable
 from penlight.parsing import LARGEST_TOML, parse_json_object, parse_toml
+from penlight.runs.folder import RunFolder
 from penlight.runs.modelfile import LARGEST_MODEL, Declared, check_model
 
 ENDING = ".onnx"
+MODEL = "model.onnx"
 
 LARGEST_ENCODER = 1 << 31
 """Bytes of an encoder, with what lies beside it: more a protocol buffer cannot hold."""
@@ -138,6 +140,12 @@ class NamedEncoder:
     source: str
     contained: bool = field(default=True, compare=False)
 
+    def sentence(self) -> str:
+        """Say under which licence it is, and whether the run contains it."""
+        source = f", from {self.source}" if self.source else ""
+        held = "The run contains it" if self.contained else "The run refers to it and does not contain it"
+        return f"Encoder {self.name}: {self.licence or 'licence not stated'}{source}. {held}; SHA-256 {self.sha256}."
+
     def to_property(self) -> dict[str, str]:
         """Give the name and value of the property of an ONNX file that says this."""
         about = {"name": self.name, "licence": self.licence, "source": self.source}
@@ -165,6 +173,13 @@ def named_encoders(declared: Declared, where: str) -> list[NamedEncoder]:
         name, licence, source = (str(values.get(key, ""))[:500] for key in ("name", "licence", "source"))
         encoders.append(NamedEncoder(sha256, name, licence, source, contained=sha256 not in referred))
     return encoders
+
+
+def encoders_of_run(run: RunFolder) -> list[NamedEncoder]:
+    """Give the encoders of a run's model, none where it has no such file."""
+    with contextlib.suppress(RunError):
+        return named_encoders(check_model(run.read(MODEL), MODEL, beside=True), MODEL) if run.has(MODEL) else []
+    return []
 
 
 def require_known_licences(content: bytes, where: str, *, checked: bool) -> None:
