@@ -25,6 +25,7 @@ _ERRORS: Mapping[str, type[errors.PenlightError]] = {
         errors.LargePictureError,
         errors.MemoryShortError,
         errors.MissingExtraError,
+        errors.NoEncoderError,
         errors.NoPictureError,
         errors.PictureError,
         errors.RunError,

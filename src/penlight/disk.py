@@ -249,8 +249,10 @@ def folder_inside(folder: Path, name: str) -> Path:
 def _read_at_most(file: IO[bytes], path: Path, largest: int) -> bytes:
     n_bytes = os.fstat(file.fileno()).st_size
     if n_bytes <= largest:
-        # One byte more than it may have, as a file can grow while it is read.
-        content = file.read(largest + 1)
+        # As much memory is taken as is asked for. One byte more, as a file can grow while it is read.
+        content = file.read(n_bytes + 1)
+        if len(content) > n_bytes:
+            content += file.read(largest - n_bytes)
         n_bytes = len(content)
     if n_bytes > largest:
         raise RefusedFileError(f"it has {n_bytes:,} bytes, more than {largest:,}", path)

@@ -71,6 +71,10 @@ class RunError(PenlightError):
     """A run folder is missing, incomplete, damaged, in use, or of another kind than was needed."""
 
 
+class NoEncoderError(RunError):
+    """A run refers to an encoder that is not on this machine, or was changed; its texts name no folder."""
+
+
 class PredictionsError(PenlightError):
     """Predictions do not fit the dataset, the view, or each other."""
 

@@ -484,6 +484,7 @@ class _Doing:
     progress = -1
     statm = -1
     seconds = 0.0
+    needed = 0
 
 
 def begin(number: int | None) -> None:
@@ -495,6 +496,11 @@ def begin(number: int | None) -> None:
         os.write(_Doing.progress, bytes([_EVERYTHING if number is None else number + 1]))
     if hasattr(signal, "setitimer"):
         signal.setitimer(signal.ITIMER_PROF, _Doing.seconds)
+
+
+def keep() -> None:
+    """Say, in a worker, that the memory it has now is needed for messages to come."""
+    _Doing.needed = _statm(1) or 0
 
 
 def work() -> None:
@@ -601,13 +607,14 @@ def _statm(field: int) -> int | None:
 
 def _keeps_too_much() -> bool:
     """Give memory back to the system where much is kept, and say whether that was not enough."""
-    if (_statm(1) or 0) <= _RESIDENT:
+    most = _RESIDENT + _Doing.needed
+    if (_statm(1) or 0) <= most:
         return False
     import ctypes
 
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None).malloc_trim(0)
-    return (_statm(1) or 0) > _RESIDENT
+    return (_statm(1) or 0) > most
 
 
 def _receive_message(stream: IO[bytes]) -> tuple[dict[str, Any], bytes]:

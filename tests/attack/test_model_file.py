@@ -45,6 +45,21 @@ def external_initializer(model):
     outside(model.graph.initializer[0])
 
 
+def unnamed_encoder(model):
+    external_initializer(model)
+    model.graph.initializer[0].external_data[0].value = f"encoder-{'a' * 64}-0"
+
+
+def missing_encoder(model):
+    unnamed_encoder(model)
+    model.metadata_props.add(key=f"encoder:{'a' * 64}", value='{"name": "e\\u001b"}')
+
+
+def place_given_twice(model):
+    external_initializer(model)
+    model.graph.initializer[0].external_data.add(key="location", value="other.bin")
+
+
 def external_attribute(model):
     tensor = numpy_helper.from_array(np.zeros(5, np.float32), "x")
     outside(tensor)
@@ -131,6 +146,9 @@ def second_graph(content):
     [
         (external_initializer, "lie in another file"),
         (external_attribute, "lie in another file"),
+        (unnamed_encoder, "lie in another file"),
+        (missing_encoder, r"refers to the encoder e\\x1b \(SHA-256 a{12}\.\.\.\), which is not on this machine"),
+        (place_given_twice, "does not say as ONNX does where its numbers lie"),
         (branch, "a graph of its own"),
         (loop, "a graph of its own"),
         (function, "functions of its own"),

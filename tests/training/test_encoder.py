@@ -8,10 +8,11 @@ import numpy as np
 import onnx
 import pytest
 from PIL import Image
+from starlette.testclient import TestClient
 
 import penlight as pl
 from penlight.data.folders import encoders_folder
-from penlight.errors import DataError, EncoderError, ExportError, RunError
+from penlight.errors import DataError, EncoderError, ExportError, NoEncoderError
 from penlight.evaluation.decision import find_decision
 from penlight.explanation.neighbours import neighbours_from_bytes
 from penlight.models.feature_classifiers import FeatureTable, prob_of
@@ -19,9 +20,11 @@ from penlight.models.probe import Probe
 from penlight.recipes import Encoded
 from penlight.runs.cases import cases_from_bytes
 from penlight.runs.predictor import open_predictor
+from penlight.serve import make_app, open_registry
 from penlight.tasks import MultiClass
 from tests.cli.test_cli import in_a_new_process
 from tests.models.encoders import draw_encoder
+from tests.remembered import draw_once, leave_reports_out
 
 
 @pytest.mark.mapped
@@ -75,6 +78,8 @@ def test_a_run_refers_to_an_encoder_that_may_not_be_passed_on(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PENLIGHT_CACHE", str(tmp_path / "cache"))
+    draw_once(monkeypatch, {"train": 100, "val": 40, "test": 40})
+    leave_reports_out(monkeypatch)
     encoder = draw_encoder(tmp_path / "e.onnx", properties={"licence": "CC-BY-NC-4.0"})
     options = {"model.weights": "e.onnx", "model.sizes": [28]}
     run = pl.train("retina-phantom", "encoder", options=options, out="run", images=False)
@@ -85,6 +90,8 @@ def test_a_run_refers_to_an_encoder_that_may_not_be_passed_on(
 
     before = answers("run")
     assert before
+    said = "Encoder e: CC-BY-NC-4.0. The run refers to it and does not contain it; SHA-256"
+    assert said in (run.path / "card.md").read_text().replace("\\", "")
     # Weights of the encoder are in no file of the run, and in no copy of it.
     weights = next(each.raw_data for each in onnx.load(encoder).graph.initializer if each.name == "w2")
     shared = pl.export_for_sharing("run").folder
@@ -98,16 +105,18 @@ def test_a_run_refers_to_an_encoder_that_may_not_be_passed_on(
         lambda: pl.predict("run", "eye.png"),
         lambda: pl.export("run"),
         lambda: pl.explain("run", "eye.png"),
-        lambda: pl.evaluate_corrupted("run"),
     ):
-        with pytest.raises(RunError, match=r"refers to the encoder e .*, which is not on this machine.*add_encoder"):
+        with pytest.raises(NoEncoderError, match=r"refers to the encoder e .* is not on this machine.*add_encoder"):
             use()
-    assert pl.report("run").is_file()
+    with TestClient(make_app(open_registry([run.path]), names={"testserver"})) as served:
+        asked = served.post("/api/v1/runs/run/predict", files={"files": Path("eye.png").read_bytes()})
+    assert asked.status_code == 503
+    assert "refers to the encoder e " in asked.json()["error"]
     (tmp_path / "kept.onnx").write_bytes(content)
     pl.add_encoder("kept.onnx", name="another-name")
     assert answers("run") == before
     draw_encoder(encoders_folder() / "another-name" / "another-name.onnx", ends="map")
-    with pytest.raises(RunError, match=r"another-name\.onnx was changed: its SHA-256 is"):
+    with pytest.raises(NoEncoderError, match=r"another-name\.onnx was changed: its SHA-256 is"):
         pl.predict("run", "eye.png")
 
 
@@ -116,6 +125,8 @@ def test_an_encoder_without_licence_leaves_a_run_only_if_a_person_says_so(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PENLIGHT_CACHE", str(tmp_path / "cache"))
+    draw_once(monkeypatch, {"train": 100, "val": 40, "test": 40})
+    leave_reports_out(monkeypatch)
     draw_encoder(tmp_path / "e.onnx", properties={"licence": ""})
     pl.train("retina-phantom", "encoder", options={"model.weights": "e.onnx", "model.sizes": [28]}, out="run")
     assert pl.export("run").file == Path("run/model.onnx")

@@ -118,7 +118,7 @@ def _inspected(encoder: "Encoder", question: str | None = None) -> InspectedEnco
     return InspectedEncoder(
         name=encoder.path.stem,
         file=encoder.path,
-        bytes=encoder.path.stat().st_size,
+        bytes=encoder.bytes,
         sha256=encoder.sha256,
         licence=encoder.licence or None,
         source=encoder.source or None,

@@ -18,7 +18,7 @@ from penlight.explanation.maps import Floats
 from penlight.explanation.neighbours import Featured, Neighbours
 from penlight.models import LinearBaseline, load_keras
 from penlight.models.ensemble import EnsembleModel
-from penlight.recipes import Encoded, Ensemble, Pretrained, Recipe
+from penlight.recipes import Pretrained, Recipe
 from penlight.runs import Answers, Predictor, RunWriter, open_predictor
 from penlight.runs.cases import EXPLAINED, ExplainedCases, cases_to_bytes, surest, surest_of_each
 from penlight.runs.holdings import NEIGHBOURS
@@ -39,8 +39,7 @@ def model_side(recipe: Recipe, size: int) -> int:
 
 def is_slow(recipe: Recipe) -> bool:
     """Say whether a model's answers take long: those by an encoder."""
-    members = recipe.model.members if isinstance(recipe.model, Ensemble) else []
-    return any(isinstance(model, Encoded) for model in [recipe.model, *(member.model for member in members)])
+    return recipe.has_encoder
 
 
 def logits_of(network: Any, images: NDArray[np.uint8]) -> NDArray[np.floating]:

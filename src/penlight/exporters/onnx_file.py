@@ -21,7 +21,7 @@ from penlight.models.ensemble import EnsembleModel, FeatureModel, LinearMember, 
 from penlight.models.estimator import EstimatorModel
 from penlight.models.graph import IMAGE, Graph, Value
 from penlight.runs import ModelFacts
-from penlight.runs.encoders import encoders_of
+from penlight.runs.encoders import named_encoders
 from penlight.runs.modelfile import check_model
 from penlight.runs.predictor import CLASS_MAPS, FEATURES
 
@@ -101,7 +101,7 @@ def _averaged(graph: Graph, model: AveragedModel) -> Value:
     features: dict[str, Value] = {}
     for content, where in model.files():
         part = onnx.load_from_string(content)
-        for encoder in encoders_of(check_model(content, where, beside=True), where):
+        for encoder in named_encoders(check_model(content, where, beside=True), where):
             graph.properties |= encoder.to_property()
         widths = {output.name: output.type.tensor_type.shape.dim[1].dim_value for output in part.graph.output}
         wanted = {name: (widths[name],) for name in ("logits", FEATURES) if name in widths}

@@ -6,13 +6,14 @@ name ending in .toml beside it, or the user say it.
 """
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field, TypeAdapter, ValidationError
 
 from penlight import disk
@@ -98,13 +99,14 @@ class Said(Section):
 
 @dataclass(frozen=True)
 class Encoder:
-    """An encoder as it is used: `sha256` of its file; `input` (N, H, W, C) or (N, C, H, W) by `layout`, of `dtype`;
-    `side` and `channels` of the images it gets, `free` where it takes any size; `pixels` and `order` of them;
-    `output`, of so many `axes`, from which `pooling` makes (N, `width`) features.
-    A run `refers` to it where it may not contain it. `said` is all that was said of it, and `why` says where each of
-    these is from."""
+    """An encoder as it is used: `bytes` and `sha256` of its file, with what lies beside it; `input` (N, H, W, C) or
+    (N, C, H, W) by `layout`, of `dtype`; `side` and `channels` of the images it gets, `free` where it takes any size;
+    `pixels` and `order` of them; `output`, of so many `axes`, from which `pooling` makes (N, `width`) features. A run
+    `refers` to it where it may not contain it. `said` is all that was said of it, and `why` says where each of these
+    is from."""
 
     path: Path
+    bytes: int
     sha256: str
     input: str
     dtype: Literal["uint8", "float32"]
@@ -133,6 +135,11 @@ class Encoder:
     def model(self) -> "onnx.ModelProto":
         """The network, whole."""
         return _load(read_encoder(self.path), refer=self.refers)
+
+    def compute(self, outputs: Sequence[str], images: NDArray[Any]) -> list[NDArray[np.floating]]:
+        """Compute values of the network by their names, of images as it wants them, in a worker process. RunError if
+        they cannot be computed."""
+        return _computed(self, self.model, outputs, images)
 
 
 class PixelsError(EncoderError):
@@ -174,7 +181,7 @@ def open_encoder(path: Path, said: Mapping[str, Any] | None = None) -> Encoder:
     why.setdefault("order", "usual")
     pixels = PIXELS[told.pixels] if isinstance(told.pixels, str) else told.pixels or Pixels()
     made = Encoder(
-        path, sha256, name, kind, layout, channels, side, not fixed, pixels,
+        path, read.bytes, sha256, name, kind, layout, channels, side, not fixed, pixels,
         told.order or "rgb", "", 0, "none", 0, told.licence or "", told.source or "",
         refers, told, why,
     )  # fmt: skip
@@ -433,8 +440,6 @@ def _features_of(model: "onnx.ModelProto", outputs: list[str], path: Path) -> tu
 def _axes(made: Encoder, model: "onnx.ModelProto", output: str) -> tuple[int, ...]:
     """Compute a grey, a black and again the grey image, and give the shape of an output; EncoderError where it cannot
     be computed, holds what is no number, or is another of the same image."""
-    import onnx
-
     pixels, shape = made.pixels, (3, made.side, made.side, made.channels)
     images = np.full(shape, 128.0, np.float32)
     images[1] = 0
@@ -442,13 +447,8 @@ def _axes(made: Encoder, model: "onnx.ModelProto", output: str) -> tuple[int, ..
         mean, std = (np.asarray(each[: made.channels], np.float32) for each in (pixels.mean, pixels.std))
         images = ((images * np.float32(pixels.scale)) - mean) / std
     images = np.ascontiguousarray(images.astype(made.dtype).transpose(_ORDERS[made.layout]))
-    asked = onnx.ModelProto()
-    asked.CopyFrom(model)
-    asked.graph.ClearField("output")
-    asked.graph.output.append(onnx.ValueInfoProto(name=output))
     try:
-        refers = {made.sha256: made.path} if made.refers else {}
-        (given,) = compute_once(asked.SerializeToString(), made.path.name, made.input, [output], images, refers)
+        (given,) = _computed(made, model, [output], images)
     except RunError as error:
         raise EncoderError(
             error.problem,
@@ -471,3 +471,16 @@ def _axes(made: Encoder, model: "onnx.ModelProto", output: str) -> tuple[int, ..
             "Export it for inference: in PyTorch, after model.eval().",
         )
     return given.shape
+
+
+def _computed(
+    encoder: Encoder, model: "onnx.ModelProto", outputs: Sequence[str], images: NDArray[Any]
+) -> list[NDArray[np.floating]]:
+    import onnx
+
+    asked = onnx.ModelProto()
+    asked.CopyFrom(model)
+    asked.graph.ClearField("output")
+    asked.graph.output.extend(onnx.ValueInfoProto(name=name) for name in dict.fromkeys(outputs))
+    refers = {encoder.sha256: encoder.path} if encoder.refers else {}
+    return compute_once(asked.SerializeToString(), encoder.path.name, encoder.input, outputs, images, refers)

@@ -31,23 +31,14 @@ class AveragedMaps:
 def averaged_maps(encoder: "Encoder", side: int) -> AveragedMaps | None:
     """Find the maps that an encoder averages, for images of `side` pixels a side; None where its features are not
     their average, as computing an image shows."""
-    import onnx
-
-    from penlight.runs.session import LocalSession
-
     found = _averaged_by(encoder)
     if found is None:
         return None
     name, first = found
-    asked = onnx.ModelProto()
-    asked.CopyFrom(encoder.model)
-    asked.graph.ClearField("output")
-    asked.graph.output.extend(onnx.helper.make_tensor_value_info(each, 1, None) for each in {name, encoder.output})
     shape = (1, side, side, encoder.channels)
     image = np.random.default_rng(0).integers(0, 256, shape).astype(encoder.dtype)
     image = image if encoder.layout == "NHWC" else np.ascontiguousarray(image.transpose(0, 3, 1, 2))
-    session = LocalSession(asked.SerializeToString(), encoder.path.name, None, spinning=False, reads=encoder.input)
-    maps, features = session.run([name, encoder.output], image)
+    maps, features = encoder.compute([name, encoder.output], image)
     if maps.ndim != 4:
         return None
     _, height, width, depth = maps.transpose(0, 2, 3, 1).shape if first else maps.shape

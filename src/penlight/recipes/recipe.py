@@ -422,6 +422,12 @@ class Recipe(Section):
         model = self.model if backbone == self.model.backbone else BASELINE_MODELS.get(backbone, self.model)
         return self.model_copy(update={"model": model})
 
+    @property
+    def has_encoder(self) -> bool:
+        """Say whether its model, or a member of its ensemble, is a probe on an encoder."""
+        members = self.model.members if isinstance(self.model, Ensemble) else ()
+        return any(isinstance(model, Encoded) for model in (self.model, *(member.model for member in members)))
+
     def with_model(self, change: Callable[[Any], Any]) -> "Recipe":
         """Give the recipe with its model changed, or each member of its ensemble."""
         model = self.model

@@ -102,6 +102,7 @@ def about(content: RunContent) -> list[tuple[str, list[str]]]:
             [
                 f"Data: {content.dataset.licence or 'licence not stated'}. It also applies to anyone who shares "
                 f"the model.",
+                *content.encoders,
                 "Penlight, the program that created this: Apache-2.0.",
             ],
         ),

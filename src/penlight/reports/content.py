@@ -25,6 +25,7 @@ from penlight.recipes import differences
 from penlight.reports.verdict import kept_together
 from penlight.runs import Joined, RunFolder
 from penlight.runs.cases import EXPLAINED, ExplainedCases, cases_from_bytes
+from penlight.runs.encoders import encoders_of_run
 from penlight.runs.evidence import checks_kept, headline_kept, novelty_rates_of
 from penlight.runs.holdings import groups_unavailable, holdings_of, is_shared, keeps_images
 from penlight.runs.predictions import Predictions
@@ -86,7 +87,7 @@ class RunContent:
     `no_subgroups` says by what there are no scores of groups, and why; None where the metadata of `test` says it.
     `holds` says in sentences what of the data the run folder holds. `ahead` is how far the headline score is above
     that of each baseline on the same images, empty for a run that did not keep it. `no_model_file` says why the run
-    has no model.onnx, where it has none.
+    has no model.onnx, where it has none, and `encoders` of each in it under which licence it is.
     """
 
     name: str
@@ -134,6 +135,7 @@ class RunContent:
     holds: Sequence[str] = ()
     ahead: Mapping[str, Ahead] = field(default_factory=dict)
     no_model_file: str = ""
+    encoders: Sequence[str] = ()
 
     @property
     def unavailable_groups(self) -> Sequence[str]:
@@ -223,6 +225,7 @@ def content_of_run(run: RunFolder, seen: ViewedDataset | DataDescription, images
         holds=holdings_of(run).sentences(),
         ahead=scores.ahead,
         no_model_file=run.no_model_file,
+        encoders=[own.sentence() for own in encoders_of_run(run)] if run.recipe.has_encoder else (),
         **_pictures(run, seen if with_images else None, test.task),
     )
 

@@ -18,12 +18,14 @@ from pathlib import Path
 from penlight import disk
 from penlight.data.folders import encoders_folder, environment_folders
 from penlight.data.remembered import find_reference, remembered_files
-from penlight.errors import EncoderError, ExportError, PenlightError, RunError
+from penlight.errors import EncoderError, ExportError, NoEncoderError, PenlightError, RunError
 from penlight.escaping import printable
 from penlight.parsing import LARGEST_TOML, parse_json_object, parse_toml
+from penlight.runs.folder import RunFolder
 from penlight.runs.modelfile import LARGEST_MODEL, Declared, check_model
 
 ENDING = ".onnx"
+MODEL = "model.onnx"
 
 LARGEST_ENCODER = 1 << 31
 """Bytes of an encoder, with what lies beside it: more a protocol buffer cannot hold."""
@@ -138,6 +140,12 @@ class NamedEncoder:
     source: str
     contained: bool = field(default=True, compare=False)
 
+    def sentence(self) -> str:
+        """Say under which licence it is, and whether the run contains it."""
+        source = f", from {self.source}" if self.source else ""
+        held = "The run contains it" if self.contained else "The run refers to it and does not contain it"
+        return f"Encoder {self.name}: {self.licence or 'licence not stated'}{source}. {held}; SHA-256 {self.sha256}."
+
     def to_property(self) -> dict[str, str]:
         """Give the name and value of the property of an ONNX file that says this."""
         about = {"name": self.name, "licence": self.licence, "source": self.source}
@@ -149,7 +157,7 @@ def reference(sha256: str, part: int) -> str:
     return f"encoder-{sha256}-{part}"
 
 
-def encoders_of(declared: Declared, where: str) -> list[NamedEncoder]:
+def named_encoders(declared: Declared, where: str) -> list[NamedEncoder]:
     """Give the encoders of a model by what it declares. RunError if weights lie in a file that is none."""
     locations = {weight.location for weight in declared.weights if weight.location}
     found = [_REFERENCE.fullmatch(location) for location in locations]
@@ -167,10 +175,17 @@ def encoders_of(declared: Declared, where: str) -> list[NamedEncoder]:
     return encoders
 
 
+def encoders_of_run(run: RunFolder) -> list[NamedEncoder]:
+    """Give the encoders of a run's model, none where it has no such file."""
+    with contextlib.suppress(RunError):
+        return named_encoders(check_model(run.read(MODEL), MODEL, beside=True), MODEL) if run.has(MODEL) else []
+    return []
+
+
 def require_known_licences(content: bytes, where: str, *, checked: bool) -> None:
     """Raise ExportError for a model that contains an encoder whose licence is not known, unless a person has
     `checked` that it may be passed on. One with another licence than those of `FREE_LICENCES` is not contained."""
-    for encoder in encoders_of(check_model(content, where, beside=True), where):
+    for encoder in named_encoders(check_model(content, where, beside=True), where):
         if encoder.contained and not checked and not is_free(encoder.licence):
             raise ExportError(
                 f"{where} contains the encoder {printable(encoder.name)}, and nothing says whether that may be "
@@ -180,18 +195,18 @@ def require_known_licences(content: bytes, where: str, *, checked: bool) -> None
             )
 
 
-def find_referred(encoders: list[NamedEncoder], where: str) -> dict[str, Path]:
-    """Find the encoders that a model refers to, by their hashes. RunError if one is not on this machine."""
-    return {own.sha256: _find(own, where) for own in encoders if not own.contained}
+def find_referred(encoders: list[NamedEncoder]) -> dict[str, Path]:
+    """Find the encoders that a model refers to, by their hashes. NoEncoderError if one is not on this machine."""
+    return {own.sha256: _find(own) for own in encoders if not own.contained}
 
 
-def _find(encoder: NamedEncoder, where: str) -> Path:
+def _find(encoder: NamedEncoder) -> Path:
     for path in _candidates():
         with contextlib.suppress(PenlightError, OSError):
             if (_noted(path) or read_encoder(path).sha256) == encoder.sha256:
                 return path
-    raise RunError(
-        f"{where} refers to the encoder {printable(encoder.name)} (SHA-256 {encoder.sha256[:12]}...), which is not "
+    raise NoEncoderError(
+        f"The model refers to the encoder {printable(encoder.name)} (SHA-256 {encoder.sha256[:12]}...), which is not "
         "on this machine.",
         "Keep its file here: penlight encoders add FILE, or set PENLIGHT_DATA to its folder.",
     )
@@ -213,12 +228,12 @@ def _noted(path: Path) -> str:
 
 
 def referred_parts(encoders: Mapping[str, Path]) -> dict[str, bytes]:
-    """Read the encoders that a model refers to, by what it calls their parts. RunError if one was changed."""
+    """Read the encoders that a model refers to, by what it calls their parts. NoEncoderError if one was changed."""
     parts: dict[str, bytes] = {}
     for sha256, path in encoders.items():
         read = read_encoder(path)
         if read.sha256 != sha256:
-            raise RunError(
+            raise NoEncoderError(
                 f"The encoder {path.name} was changed: its SHA-256 is {read.sha256[:12]}..., and {sha256[:12]}... "
                 "was expected.",
                 "Put the file back that was there.",

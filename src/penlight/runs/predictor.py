@@ -166,12 +166,12 @@ class Predictor:
 
 
 def _referred(declared: Declared, where: str) -> dict[str, Path]:
-    """Find the encoders that a model refers to. RunError if one is not on this machine."""
+    """Find the encoders that a model refers to. NoEncoderError if one is not on this machine."""
     if not any(weight.location for weight in declared.weights):
         return {}
-    from penlight.runs.encoders import encoders_of, find_referred
+    from penlight.runs.encoders import find_referred, named_encoders
 
-    return find_referred(encoders_of(declared, where), where)
+    return find_referred(named_encoders(declared, where))
 
 
 def require_images(images: Images, size: int, channels: int) -> None:

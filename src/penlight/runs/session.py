@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from penlight.errors import MissingExtraError, PenlightError, RunError, first_line
-from penlight.workers import Bounds, Item, Lost, Worker, WorkerEndedError, begin, shared_pool
+from penlight.workers import Bounds, Item, Lost, Worker, WorkerEndedError, begin, keep, shared_pool
 
 HANDLER = "penlight.runs.session:handle"
 """What the worker of a `RemoteSession` runs."""
@@ -171,6 +171,7 @@ def handle(common: Mapping[str, Any], items: Sequence[Item]) -> list[Item]:
             named = {sha256: Path(path) for sha256, path in common["encoders"].items()}
             threads, spinning = common["threads"], common["spinning"]
             _opened[:] = [LocalSession(content, "the model", threads, spinning, encoders=named)]
+            keep()
             return [({}, b"")]
         kind = np.dtype(values.get("type", np.uint8))
         n_bytes = math.prod(values["shape"]) * kind.itemsize

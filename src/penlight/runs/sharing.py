@@ -22,7 +22,7 @@ from penlight.errors import RunError
 from penlight.parsing import parse_json_object
 from penlight.recipes import Ensemble, Kernel, Recipe
 from penlight.recipes.recipe import FeatureBased
-from penlight.runs.encoders import encoders_of
+from penlight.runs.encoders import named_encoders
 from penlight.runs.facts import facts_from_properties
 from penlight.runs.files import json_text
 from penlight.runs.holdings import KEEPS_IMAGES, MAPS_ALIKE, NOVELTY_RATES, SHARED
@@ -164,7 +164,7 @@ def shared_onnx(content: bytes, recipe_hash: str) -> bytes:
     model = onnx.load_model_from_string(content)
     said = {entry.key: entry.value for entry in model.metadata_props}
     facts = replace(facts_from_properties(said, "model.onnx"), recipe_hash=recipe_hash)
-    encoders = encoders_of(check_model(content, "model.onnx", beside=True), "model.onnx")
+    encoders = named_encoders(check_model(content, "model.onnx", beside=True), "model.onnx")
     del model.metadata_props[:]
     named = {key: value for own in encoders for key, value in own.to_property().items()}
     onnx.helper.set_model_props(model, {**facts.to_properties(), **named})

@@ -23,7 +23,7 @@ from penlight.api.predicting import (
     message,
     predictions_of,
 )
-from penlight.errors import PenlightError, PictureError
+from penlight.errors import NoEncoderError, PenlightError, PictureError
 from penlight.formats import KINDS
 from penlight.numbers import counted
 from penlight.records import json_text, plain
@@ -274,6 +274,10 @@ def _add_handlers(app: FastAPI, root: str) -> None:
         told = RequestError(500, "The run could not be read.", "A whole run folder.", "Look at the server.")
         return await refused(request, told)
 
+    async def no_encoder(request: Request, error: Exception) -> Response:
+        assert isinstance(error, NoEncoderError)
+        return await refused(request, RequestError(503, error.problem, "A server that has it.", error.remedy))
+
     async def invalid(request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)
         first = error.errors()[0]
@@ -298,6 +302,7 @@ def _add_handlers(app: FastAPI, root: str) -> None:
 
     app.add_exception_handler(RequestError, refused)
     app.add_exception_handler(PenlightError, unreadable)
+    app.add_exception_handler(NoEncoderError, no_encoder)
     app.add_exception_handler(RequestValidationError, invalid)
     app.add_exception_handler(HTTPException, http)
     app.add_exception_handler(Exception, broken)
