@@ -126,7 +126,8 @@ class Pretrained(Section):
     `weights` is "imagenet" (downloaded by Keras), the path or name of a weights file (looked for in $PENLIGHT_DATA
     too), or "random". `width` is MobileNet's alone. Images are resized to `input_size` inside the network; "own" is
     their own size. The first phase trains the head on the frozen network, by the section `train`; `fine_tune` is the
-    second. Without augmentation, or where `head_on` is "features", the first phase sees each image once, as it is.
+    second. Where nothing is augmented, or `head_on` is "features", the head learns on features of the images as they
+    are, which are computed once.
     """
 
     backbone: Literal["mobilenet", "mobilenetv2", "resnet50", "efficientnetv2b0", "densenet121"]
