@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,11 @@ import pytest
 from PIL import Image
 
 import penlight as pl
+from penlight.data import apply_view, store
 from penlight.errors import ArgumentError
+from penlight.recipes import Cnn, Data, Train
+from penlight.recipes.plan import fingerprint_of_view, make_plan
+from penlight.runs import open_run
 from tests.stubs import stub_fit
 
 DESCRIPTION = """
@@ -80,15 +85,33 @@ def test_each_size_is_trained_and_compared_and_one_is_recommended_by_val(own_fol
     assert [*pl.displays(studied.folder)["cost"].frame()["size"]] == [16, 32]
 
 
-def test_the_plan_is_made_for_each_size_beside_the_linear_baseline_and_kept(own_folders, penlight, monkeypatch):
+def test_the_plan_for_the_largest_size_is_trained_at_all_beside_the_linear_baseline_and_kept(
+    own_folders, penlight, monkeypatch
+):
     write_lesions(own_folders / "work")
     stub_fit(monkeypatch)
+
+    def small_plan(dataset, overrides, view, size, budget, listener):
+        """How a network is chosen, timed and compared has tests of its own."""
+        machine = {"cores": 2.0, "memory": 0.0, "rate": 1e9}
+        made = make_plan(
+            fingerprint_of_view(apply_view(store.open_dataset(dataset, size), "native"), machine, budget)
+        )
+        few = {
+            "model": Cnn(filters=(4,), dense=4),
+            "train": Train(epochs=1),
+            "data": Data(dataset=dataset, size=size),
+        }
+        return replace(made, recipe=made.recipe.model_copy(update=few))
+
+    monkeypatch.setattr("penlight.api.requests.plan_before", small_plan)
     out = penlight("study", "resolution", "lesions.toml", "--budget", "5s", "--seeds", "1", "--out", "there")[1]
     assert "there/report.html" in out
     rows = {row["id"]: row for row in json.loads(Path("there/study.json").read_text())["tables"][0]["rows"]}
     assert list(rows) == ["linear", "16px", "32px"]
     assert rows["16px"]["title"].startswith("Planned model at 16 px")
-    assert Path("there/16px/seed-0/plan.json").exists()
+    assert json.loads(Path("there/16px/seed-0/plan.json").read_text())["fingerprint"]["size"] == 32
+    assert open_run(Path("there/16px/seed-0")).recipe.model == Cnn(filters=(4,), dense=4)
     shutil.rmtree("there/32px")
     plan = pl.plan_study("resolution", "lesions.toml", out="there", seeds=1, budget=5)
     assert [run.state for run in plan.runs] == ["done", "done", "missing"]
@@ -143,6 +166,7 @@ def test_files_whose_images_are_in_another_order_are_not_compared(own_folders, p
         (["retina", "retinamnist"], "The study retina says itself what it trains"),
         (["retina", "--recipe", "cnn"], "The study retina says itself what it trains"),
         (["medmnist2d", "retinamnist"], "The study medmnist2d says itself what it trains"),
+        (["resolution", "lesions.toml", "--recipe", "cnn", "--set", "data.size=16"], "Leave data.size out."),
         (["resolution", "retine"], "no dataset named 'retine'"),
         (["resolution", "lesions.toml", "--recipe", "ccn"], "no recipe named 'ccn'"),
         (["resolution", "lesions.toml", "--recipe", "cnn", "--budget", "5m"], "A budget is for a plan"),

@@ -8,10 +8,12 @@ from penlight.data import apply_view
 from penlight.errors import DataError, DownloadError, RecipeError
 from penlight.models import load_keras
 from penlight.models.keras_files import network_bytes, network_from_bytes
-from penlight.models.pretrained import APPLICATIONS, frozen_base, joined, new_head, thaw
-from penlight.recipes import Augment, Data, FineTune, Pretrained, Recipe, Train
+from penlight.models.pretrained import APPLICATIONS, frozen_base, joined, new_head, stages_of, thaw
+from penlight.recipes import Augment, Data, FineTune, Pretrained, Recipe, Train, load_recipe
 from penlight.tasks import MultiClass
 from penlight.training import Checkpoints, fit, transfer
+from penlight.training.loop import Trainer
+from penlight.training.transfer import slow_down
 from tests.conftest import logits_of_network, small_dataset
 from tests.stubs import stub_fit
 
@@ -122,12 +124,99 @@ def test_thawing_opens_the_last_layers_but_no_normalisation():
     keras = load_keras()
     base = frozen_base(TINY, (28, 28, 3))
     assert base.trainable_variables == []
-    thaw(base, 6)
+    thaw(base, stages_of(base, 6))
     body = next(layer for layer in base.layers if isinstance(layer, keras.Model))
     opened = [layer for layer in body.layers if layer.trainable and layer.weights]
     assert opened
     assert not any(isinstance(layer, keras.layers.BatchNormalization) for layer in opened)
     assert all(body.layers.index(layer) >= len(body.layers) - 6 for layer in opened)
+
+
+def test_stages_are_layers_of_one_map_size_from_the_head_down():
+    base = frozen_base(TINY.model_copy(update={"input_size": 64}), (28, 28, 3))
+    stages = stages_of(base, "all")
+    sides = [{layer.output.shape[1] for layer in stage} for stage in stages]
+    assert sides == [{2}, {4}, {8}, {16}, {32}]
+    weights = [layer.name for stage in stages for layer in stage]
+    assert len(weights) == len(set(weights))
+    assert weights[-2:] == ["conv1_bn", "conv1"]
+    assert [layer.name for layer in stages_of(base, 6)[0]] == ["conv_pw_13_bn", "conv_pw_13", "conv_dw_13_bn"]
+
+
+def test_each_stage_learns_at_its_share_of_the_rate_and_the_head_at_all_of_it(view):
+    """A first step of Adam moves every weight that has a gradient by the rate."""
+    layers = load_keras().layers
+    below, above = layers.Conv2D(4, 3, strides=2), layers.Conv2D(4, 3, strides=2)
+    network = load_keras().Sequential([layers.Input((28, 28, 3)), below, above, layers.Flatten(), layers.Dense(4)])
+    trainer = Trainer(recipe(TINY, batch_size=48, learning_rate=1e-3), view, TASK, 0, network)
+    slow_down(trainer, [[above], [below]], 0.5)
+    before = weights_of(network)
+    trainer.epoch()
+    moved = [np.abs(new - old).max() for new, old in zip(weights_of(network), before, strict=True)]
+    assert moved[::2] == pytest.approx([0.5e-3, 1e-3, 1e-3], rel=0.02)
+
+
+@pytest.mark.parametrize(
+    ("layers", "epochs", "shares"),
+    [
+        (20, 3, [1, 2]),
+        pytest.param("all", 12, [2, 2, 2, 2, 4], marks=pytest.mark.full),
+        # Fewer epochs than stages: those nearest to the head are opened together.
+        pytest.param("all", 2, [1, 1], marks=pytest.mark.full),
+    ],
+)
+def test_stages_are_opened_one_after_the_other_and_the_epochs_are_divided(view, monkeypatch, layers, epochs, shares):
+    stub_fit(monkeypatch)
+    opened = []
+    run_epochs = transfer.run_epochs
+
+    def watched(trainer, *args):
+        if trainer.network.name == "mobilenet":
+            opened.append((len(trainer.network.trainable_variables), trainer.train.epochs))
+        return run_epochs(trainer, *args)
+
+    monkeypatch.setattr(transfer, "run_epochs", watched)
+    tuned = FineTune(layers=layers, epochs=epochs, learning_rate=1e-4, gradual=True)
+    model = fit(recipe(TINY.model_copy(update={"fine_tune": tuned, "input_size": 64})), view, TASK, seed=0)
+    assert [own for _, own in opened] == shares
+    assert [n for n, _ in opened] == sorted({n for n, _ in opened})
+    assert [row.epoch for row in model.history] == list(range(1, 4 + epochs))
+
+
+def test_the_head_may_learn_on_features_where_fine_tuning_augments(view, monkeypatch):
+    stub_fit(monkeypatch)
+    trained = []
+    run_epochs = transfer.run_epochs
+
+    def watched(trainer, *args):
+        trained.append((trainer.network.name, trainer.train.augment.flip_horizontal))
+        return run_epochs(trainer, *args)
+
+    monkeypatch.setattr(transfer, "run_epochs", watched)
+    mixed = TUNED.model_copy(update={"head_on": "features"})
+    fit(recipe(mixed, augment=Augment(flip_horizontal=True)), view, TASK, seed=0)
+    assert trained == [("head", False), ("mobilenet", True)]
+
+
+def test_at_their_own_size_images_are_not_resized_and_too_small_ones_are_named():
+    own = TINY.model_copy(update={"input_size": "own"})
+    base = frozen_base(own, (64, 64, 1))
+    assert own.side_of(64) == 64
+    assert next(layer for layer in base.layers if isinstance(layer, load_keras().Model)).input_shape[1:3] == (64, 64)
+    with pytest.raises(RecipeError, match=r"32 pixels or more; the dataset's have 28.*input_size=64"):
+        frozen_base(own, (28, 28, 3))
+
+
+def test_more_layers_than_there_are_is_an_error_that_says_how_many():
+    many = TINY.model_copy(update={"fine_tune": FineTune(layers=500)})
+    with pytest.raises(RecipeError, match=r"mobilenet has 87 layers; model\.fine_tune\.layers is 500.*all"):
+        frozen_base(many, (28, 28, 3))
+
+
+def test_recipes_of_before_keep_their_hash():
+    assert load_recipe("mobilenet-tuned").hash == "2fc7b7a56617719d"
+    assert load_recipe("mobilenet-frozen").hash == "7322965e91ccdd5f"
+    assert recipe(TUNED).hash != recipe(TUNED.model_copy(update={"head_on": "features"})).hash
 
 
 def test_features_are_computed_once_for_all_seeds_and_not_where_images_change(view, monkeypatch):

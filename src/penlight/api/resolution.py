@@ -1,20 +1,23 @@
 """The study of resolution: one recipe, or the plan, at each size of a dataset that is on disk."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path, PurePath
+from typing import Any
 
 from penlight.api.options import Options, overrides_of, request_of
 from penlight.api.paths import PathLike
 from penlight.api.requests import Request
 from penlight.data import store
-from penlight.data.catalog import SIZES, dataset_info, find_dataset, reference_of
+from penlight.data.catalog import SIZES, dataset_info, find_dataset
 from penlight.data.description import Description
 from penlight.disk import is_inside
-from penlight.errors import DataError
+from penlight.errors import DataError, RecipeError
+from penlight.experiments.progress import ProgressListener
 from penlight.experiments.studies import PLANNED, RESOLUTION
 from penlight.models.weights import with_hashes
-from penlight.recipes import Encoded, Linear, Majority, Recipe, with_overrides
+from penlight.recipes import Encoded, Linear, Majority, Recipe, key_of, with_overrides
 from penlight.recipes.plan import TrainingPlan
 from penlight.recipes.study import Study, StudyRow
 from penlight.records import read_record
@@ -33,12 +36,14 @@ def resolution_study(
     out: Path | None,
     view: str | None,
     budget: float | None,
+    listener: ProgressListener,
 ) -> tuple[Study, Path, Planned]:
     """Write the study of a dataset's sizes: the study, its folder, and the recipe of each of its rows, with the plan
     that it comes from.
 
-    A plan that a row was begun with is gone on with. DataError, saying how to get more, if fewer than two sizes are
-    there; RecipeError for a recipe or `options` that do not fit.
+    All sizes have one recipe, so that they differ in nothing else; a plan is made for the largest, and one that the
+    study was begun with is gone on with. DataError, saying how to get more, if fewer than two sizes are there;
+    RecipeError for a recipe or `options` that do not fit.
     """
     info, (sizes, notes) = dataset_info(dataset), _sizes(dataset)
     if len(sizes) < 2:
@@ -47,33 +52,32 @@ def resolution_study(
             "sizes or more.",
             " ".join(notes),
         )
+    changes = overrides_of(options)
+    if any(key_of(own) == "data.size" for own in changes):
+        raise RecipeError("A study of resolution has the sizes that are there.", "Leave data.size out.")
     name = f"{RESOLUTION}-{info.name.lower()}"
     folder = out or Path("runs") / f"study-{name}"
-    changes = overrides_of(options)
-    planned: dict[str, tuple[Recipe, TrainingPlan | None]] = {}
-    rows: list[StudyRow] = []
-    for size in sizes:
-        id_ = f"{size}px"
-        kept = folder / id_ / "seed-0"
-        if recipe is None and is_inside(kept, PLAN):
-            plan = read_record(TrainingPlan, read_file(kept, PLAN), str(kept / PLAN))
-            asked = Request(with_overrides(plan.recipe, changes), PLANNED, plan)
-        else:
-            asked = request_of(dataset, recipe, options, {}, resolution_study, view=view, size=size, budget=budget)
-        made = with_hashes(asked.recipe)
-        planned[id_] = made, asked.plan
-        rows.append(
-            StudyRow(
-                id=id_,
-                recipe=str(recipe) if isinstance(recipe, str | PurePath) else asked.name,
-                title=f"{_TITLES.get(asked.name, asked.name[:1].upper() + asked.name[1:])} at {size} px",
-                overrides=tuple(own if isinstance(own, str) else f"{own[0]}={json.dumps(own[1])}" for own in changes),
-                size=size,
-                # Every seed gives the same model.
-                seeds=1 if isinstance(made.model, Majority | Linear | Encoded) else None,
-                compare_with=rows[-1].id if rows else None,
-            )
+    plan = _kept_plan([folder / f"{size}px" / "seed-0" for size in sizes]) if recipe is None else None
+    if plan is not None:
+        asked = Request(with_overrides(plan.recipe, changes), PLANNED, plan)
+    else:
+        how: dict[str, Any] = {"view": view, "size": sizes[-1], "budget": budget, "listener": listener}
+        asked = request_of(dataset, recipe, options, {}, resolution_study, **how)
+    made, called = with_hashes(asked.recipe), asked.name
+    called = _TITLES.get(called, called[:1].upper() + called[1:])
+    rows = [
+        StudyRow(
+            id=f"{size}px",
+            recipe=str(recipe) if isinstance(recipe, str | PurePath) else asked.name,
+            title=f"{called} at {size} px",
+            overrides=tuple(own if isinstance(own, str) else f"{own[0]}={json.dumps(own[1])}" for own in changes),
+            size=size,
+            # Of these models every seed gives the same.
+            seeds=1 if isinstance(made.model, Majority | Linear | Encoded) else None,
+            compare_with=None if before is None else f"{before}px",
         )
+        for before, size in pairwise([None, *sizes])
+    ]
     if not isinstance(made.model, Linear):
         title = f"{_TITLES['linear']} at {sizes[0]} px"
         rows.insert(0, StudyRow(id="linear", recipe="linear", title=title, size=sizes[0], seeds=1))
@@ -81,13 +85,22 @@ def resolution_study(
         name=name,
         title=f"Resolution of {info.title}",
         question="How large must the images be?",
-        dataset=reference_of(dataset),
-        view=view or "native",
+        dataset=made.data.dataset,
+        view=made.data.view,
         size=sizes[-1],
         rows=tuple(rows),
         notes=tuple(notes),
     )
-    return study, folder, planned
+    data = {size: made.data.model_copy(update={"size": size}) for size in sizes}
+    return study, folder, {f"{n}px": (made.model_copy(update={"data": data[n]}), asked.plan) for n in sizes}
+
+
+def _kept_plan(runs: Sequence[Path]) -> TrainingPlan | None:
+    """Read the plan that the first of these runs which has one was begun with."""
+    for run in runs:
+        if is_inside(run, PLAN):
+            return read_record(TrainingPlan, read_file(run, PLAN), str(run / PLAN))
+    return None
 
 
 def _sizes(dataset: str) -> tuple[list[int], list[str]]:

@@ -40,12 +40,14 @@ def plan_study(
     out: PathLike | None = None,
     seeds: int | None = None,
     options: Options | None = None,
+    listener: ProgressListener | None = None,
 ) -> "StudyPlan":
     """List the runs of a study, by the name of one that ships or its file, and which are done; nothing is trained.
 
-    The study "resolution" is of a `dataset`: a `recipe` with `options`, by default the plan for `budget` seconds, at
-    each size that is on disk; ArgumentError if another study is given these. `out` is its folder, by default
-    runs/study-<name>; `seeds` changes how many seeds there are of rows that do not say so themselves.
+    The study "resolution" is of a `dataset`: a `recipe` with `options`, at each size that is on disk; ArgumentError
+    if another study is given these. By default it is the plan for `budget` seconds at the largest size; to make it,
+    models are compared on train. `out` is its folder, by default runs/study-<name>; `seeds` changes how many seeds
+    there are of rows that do not say so themselves.
 
     Examples
     --------
@@ -60,7 +62,9 @@ def plan_study(
     if source == RESOLUTION:
         if dataset is None:
             raise ArgumentError("A study of resolution needs a dataset.", "penlight study resolution DATASET")
-        study, folder, planned = resolution_study(name_of(dataset), recipe, options, folder, view, budget)
+        study, folder, planned = resolution_study(
+            name_of(dataset), recipe, options, folder, view, budget, listener or ProgressListener()
+        )
     elif dataset is not None or recipe is not None or view is not None or budget is not None or options:
         raise ArgumentError(
             f"The study {source} says itself what it trains, and on which dataset.",
@@ -111,7 +115,7 @@ def study(
     with tracking(listener or ProgressListener(), track) as listener:
         listener.on_step("Reading the study")
         of_sizes: dict[str, Any] = {"recipe": recipe, "view": view, "budget": budget, "options": options}
-        plan = plan_study(name, dataset, **of_sizes, out=out, seeds=seeds)
+        plan = plan_study(name, dataset, **of_sizes, out=out, seeds=seeds, listener=listener)
         require_no_changed(plan)
         require_group(plan.folder, "study", "a study")
         for run in plan.runs:

@@ -34,7 +34,7 @@ _PIXELS = 2**20
 
 def model_side(recipe: Recipe, size: int) -> int:
     """Give the side in pixels that the model computes with; a pre-trained network resizes images first."""
-    return recipe.model.input_size if isinstance(recipe.model, Pretrained) else size
+    return recipe.model.side_of(size) if isinstance(recipe.model, Pretrained) else size
 
 
 def is_slow(recipe: Recipe) -> bool:

@@ -8,10 +8,10 @@ import contextlib
 import os
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from penlight.errors import DownloadError, RecipeError, RunError, first_line
 from penlight.models.backend import load_keras
@@ -22,6 +22,9 @@ from penlight.recipes import Pretrained
 from penlight.tasks import Task
 
 Tensor = Any
+
+SMALLEST_INPUT = 32
+"""The side in pixels below which no network of `keras.applications` can be built."""
 
 
 def _blue_first(x: Tensor) -> Tensor:
@@ -83,15 +86,26 @@ APPLICATIONS: dict[str, _Application] = {
 def frozen_base(options: Pretrained, shape: tuple[int, int, int]) -> Any:
     """Build the frozen base, from images (B, H, W, C), 0 to 255, to features (B, F).
 
-    DownloadError if ImageNet weights can neither be found nor fetched, RecipeError if a file holds other weights.
+    DownloadError if ImageNet weights can neither be found nor fetched; RecipeError if a file holds other weights, if
+    the images are too small, or if more layers are to be trained than there are.
     """
     keras = load_keras()
     application = APPLICATIONS[options.backbone]
-    side = options.input_size
+    side = options.side_of(shape[0])
+    if side < SMALLEST_INPUT:
+        raise RecipeError(
+            f"{options.backbone} takes images of {SMALLEST_INPUT} pixels or more; the dataset's have {side}.",
+            "Have them resized, as by --set model.input_size=64, or choose a larger size of the dataset.",
+        )
     known: dict[str, Any] = {"include_top": False, "pooling": "avg", "input_shape": (side, side, 3)}
     if options.backbone == "mobilenet":
         known["alpha"] = options.width
     body = _with_weights(getattr(keras.applications, application.name), known, options)
+    if (layers := options.fine_tune.layers) != "all" and layers > len(body.layers):
+        raise RecipeError(
+            f"{options.backbone} has {len(body.layers)} layers; model.fine_tune.layers is {layers}.",
+            "Give fewer, or all of them: --set model.fine_tune.layers=all",
+        )
     body.trainable = False
     images = keras.Input(shape, name="image", dtype="float32")
     x = images if shape[-1] == 3 else keras.layers.Concatenate()([images] * 3)
@@ -116,14 +130,32 @@ def joined(base: Any, head: Any, name: str) -> Any:
     return keras.Model(images, head(base(images)), name=name)
 
 
-def thaw(base: Any, layers: int) -> None:
-    """Make the last `layers` of the base trainable; batch normalisation stays frozen, and so keeps its statistics."""
-    keras = load_keras()
-    body = next(layer for layer in base.layers if isinstance(layer, keras.Model))
+def stages_of(base: Any, layers: int | Literal["all"]) -> list[list[Any]]:
+    """Give those of the last `layers` of a base that have weights by the size of their maps, the stage nearest to the
+    head first."""
+    body = _body(base)
+    chosen = body.layers if layers == "all" else body.layers[len(body.layers) - layers :]
+    stages: dict[int, list[Any]] = {}
+    side = 0
+    for layer in reversed(chosen):
+        if layer.weights:
+            # Maps grow towards the image; those of squeeze and excitation, of one pixel, stay where they are.
+            side = max(side, layer.output.shape[1])
+            stages.setdefault(side, []).append(layer)
+    return list(stages.values())
+
+
+def thaw(base: Any, stages: Sequence[Sequence[Any]]) -> None:
+    """Make stages of the base trainable; batch normalisation stays frozen, and so keeps its statistics."""
+    body, opened = _body(base), {id(layer) for stage in stages for layer in stage}
     body.trainable = True
-    for number, layer in enumerate(body.layers):
-        last = number >= len(body.layers) - layers
-        layer.trainable = last and not isinstance(layer, keras.layers.BatchNormalization)
+    for layer in body.layers:
+        layer.trainable = id(layer) in opened and not isinstance(layer, load_keras().layers.BatchNormalization)
+
+
+def _body(base: Any) -> Any:
+    """Find the network of `keras.applications` in a base."""
+    return next(layer for layer in base.layers if isinstance(layer, load_keras().Model))
 
 
 def _with_weights(build: Callable[..., Any], known: dict[str, Any], options: Pretrained) -> Any:

@@ -106,28 +106,42 @@ class Residual(Section):
 
 class FineTune(Section):
     """The second phase of a pre-trained network: its last `layers` are trained too, at a low `learning_rate`; batch
-    normalisation keeps its statistics. With 0 layers there is no second phase."""
+    normalisation keeps its statistics. With 0 layers there is no second phase.
 
-    layers: Annotated[int, Field(ge=0)] = 0
+    A stage is the layers whose maps have one size. Each stage learns at `decay` times the rate of the one above it,
+    nearer to the head (Howard and Ruder 2018, section 3.2). `gradual` opens them one after the other, from the head
+    down, each for an equal part of the epochs. Warm-up, schedule and patience are those of the section `train`.
+    """
+
+    layers: Annotated[int, Field(ge=0)] | Literal["all"] = 0
     epochs: Count = 10
     learning_rate: Annotated[float, Field(gt=0)] = 1e-5
+    decay: Annotated[float, Field(gt=0, le=1)] = 1.0
+    gradual: bool = False
 
 
 class Pretrained(Section):
     """A network of `keras.applications` with ImageNet weights and a new head.
 
     `weights` is "imagenet" (downloaded by Keras), the path or name of a weights file (looked for in $PENLIGHT_DATA
-    too), or "random". `width` is MobileNet's alone. Images are resized to `input_size` inside the network.
-    The first phase trains the head on the frozen network, by the section `train`; `fine_tune` is the second.
+    too), or "random". `width` is MobileNet's alone. Images are resized to `input_size` inside the network; "own" is
+    their own size. The first phase trains the head on the frozen network, by the section `train`; `fine_tune` is the
+    second. Where nothing is augmented, or `head_on` is "features", the head learns on features of the images as they
+    are, which are computed once.
     """
 
     backbone: Literal["mobilenet", "mobilenetv2", "resnet50", "efficientnetv2b0", "densenet121"]
     weights: Annotated[PathText, Field(min_length=1)] = "imagenet"
     width: Annotated[float, Field(gt=0, le=2)] = 1.0
-    input_size: Annotated[int, Field(ge=32, le=512)] = 224
+    input_size: Annotated[int, Field(ge=32, le=512)] | Literal["own"] = 224
     dense: Annotated[int, Field(ge=0)] = 128
     dropout: Below1 = 0.5
+    head_on: Literal["images", "features"] = "images"
     fine_tune: FineTune = FineTune()
+
+    def side_of(self, size: int) -> int:
+        """Give the side in pixels that images of a size are resized to."""
+        return size if self.input_size == "own" else self.input_size
 
 
 class _FeatureBased(Section):
@@ -536,10 +550,18 @@ def differences(recipe: Recipe) -> dict[str, tuple[Any, Any]]:
     return {key: (default.get(key), value) for key, value in this.items() if default.get(key) != value}
 
 
+_ADDED: dict[str, Any] = {"decay": 1.0, "gradual": False, "head_on": "images"}
+"""Keys that recipes did not always have, with what they meant without them: equal recipes keep their hash."""
+
+
 def _asked_for(values: Any) -> Any:
-    """Leave out what a run writes into its recipe, wherever it stands."""
+    """Leave out what a run writes into its recipe, wherever it stands, and added keys that change nothing."""
     if isinstance(values, dict):
-        return {key: _asked_for(value) for key, value in values.items() if key != "stopped_after"}
+        return {
+            key: _asked_for(value)
+            for key, value in values.items()
+            if key != "stopped_after" and not (key in _ADDED and value == _ADDED[key])
+        }
     return [_asked_for(value) for value in values] if isinstance(values, list) else values
 
 
