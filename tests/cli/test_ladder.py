@@ -12,7 +12,7 @@ from penlight.data import apply_view, store
 from penlight.errors import EncoderError
 from penlight.experiments import ladder
 from penlight.experiments.ladder import climb
-from penlight.recipes.plan import fingerprint_of_view, make_plan
+from penlight.recipes.plan import TrainingPlan, fingerprint_of_view, make_plan
 from penlight.runs import open_predictor, open_run
 from penlight.tasks import Binary, MultiLabel, Ordinal
 from penlight.training.timing import encoder_seconds
@@ -48,6 +48,7 @@ def small(monkeypatch, own_folders):
     folder.mkdir()
     draw_encoder(folder / "drawn.onnx")
     monkeypatch.setenv("PENLIGHT_DATA", str(folder))
+    monkeypatch.setattr(ladder, "FOLDS", 2)
     stub_fit(monkeypatch)
     return dataset
 
@@ -89,6 +90,7 @@ def test_a_set_alone_is_trained_by_what_cross_validation_kept_with_every_step_sa
     assert code == 0, err
     run = open_run(tmp_path / "run")
     kept = json.loads(run.read("plan.json"))
+    assert json.loads(json.dumps(TrainingPlan.from_dict(kept).to_dict())) == kept
     names = [row["name"] for row in kept["candidates"]]
     assert names[:4] == ["majority", "linear", "drawn.onnx", "residual"]
     assert names[4:] in ([], ["ensemble"])
@@ -135,6 +137,7 @@ def test_val_and_test_are_not_read_and_a_second_plan_is_the_same_without_a_fit(s
     ],
 )
 def test_the_simplest_within_a_standard_error_of_the_best_is_kept(small, monkeypatch, right, kept):
+    monkeypatch.setattr(ladder, "FOLDS", 5)
     answered(monkeypatch, {"majority": 0.0, **right})
     view = apply_view(small_dataset(Ordinal(LABELS, referable=2), n=(300, 24, 32)))
     plan = climb(base_of(view), view, pl.ProgressListener())
@@ -144,7 +147,9 @@ def test_the_simplest_within_a_standard_error_of_the_best_is_kept(small, monkeyp
     assert [reason.about for reason in plan.reasons if reason.choice.endswith(", kept")] == [chosen.name]
     assert ("epochs" in [reason.about for reason in plan.reasons]) == (kept in ("residual", "ensemble"))
     if kept == "ensemble":
-        assert [member.model.backbone for member in plan.recipe.model.members] == ["linear", "encoder", "residual"]
+        names = [member.model.backbone for member in plan.recipe.model.members]
+        assert names == ["linear", "encoder", "residual", "residual", "residual"]
+        assert "3, from other random weights each" in [reason.choice for reason in plan.reasons]
         assert plan.recipe.model.members[2].train.keep == "last"
         assert plan.recipe.model.weigh == "given"
     if kept == "residual":
@@ -152,6 +157,7 @@ def test_the_simplest_within_a_standard_error_of_the_best_is_kept(small, monkeyp
 
 
 def test_the_budget_says_how_many_folds_of_the_network_are_answered(small, monkeypatch):
+    monkeypatch.setattr(ladder, "FOLDS", 5)
     answered(monkeypatch, {"majority": 0.0, "linear": 0.5, "encoder": 0.6, "residual": 0.9})
     view = apply_view(small_dataset(Ordinal(LABELS, referable=2), n=(300, 24, 32)))
     base = base_of(view)
@@ -198,12 +204,13 @@ def few(n, task=None, **changes):
 @pytest.mark.parametrize(
     ("dataset", "why"),
     [
-        (few(48, patients=np.array(["one"] * 48)), "1 patients in train are too few"),
+        (few(48, patients=np.array(["one"] * 48)), "1 patient in train is too few"),
         (few(48, labels=np.r_[np.ones((2, 1), np.int64), np.zeros((46, 1), np.int64)]), "cannot give AUC"),
     ],
     ids=["one patient", "two of a label"],
 )
-def test_what_cannot_be_divided_keeps_the_plan_as_it_was(small, dataset, why):
+def test_what_cannot_be_divided_keeps_the_plan_as_it_was(small, monkeypatch, dataset, why):
+    monkeypatch.setattr(ladder, "FOLDS", 5)
     view = apply_view(dataset)
     base = base_of(view)
     plan = climb(base, view, pl.ProgressListener())
@@ -212,8 +219,9 @@ def test_what_cannot_be_divided_keeps_the_plan_as_it_was(small, dataset, why):
     assert not plan.candidates
 
 
-def test_fewer_patients_than_folds_rare_labels_and_labels_hardly_known_are_compared(small, no_network):
+def test_fewer_patients_than_folds_rare_labels_and_labels_hardly_known_are_compared(small, no_network, monkeypatch):
     three = few(48, patients=np.repeat(["a", "b", "c"], 16))
+    monkeypatch.setattr(ladder, "FOLDS", 5)
     task = MultiLabel(LABELS)
     labels = small_dataset(task).splits["train"].labels.copy()
     labels[:, 3] = 0

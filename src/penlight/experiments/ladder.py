@@ -55,6 +55,9 @@ _LEAST_SHARE = 0.05
 _WORTH = 100.0
 """Equal weights of an ensemble count as much as this many images."""
 
+STARTS = 3
+"""The network of an ensemble is trained so many times for a small set, where the budget allows it."""
+
 _RESAMPLES = 400
 
 Floats = NDArray[np.float64]
@@ -141,8 +144,8 @@ def _divide(view: ViewedDataset, task: Task) -> _Division | str:
     train, groups = view.splits["train"], image_groups(view, ("train",))
     units = len(np.unique(groups))
     count = min(FOLDS, units)
-    what = "images" if train.patients is None else "patients"
-    few = f"{units:,} {what} in train are too few to compare models by cross-validation"
+    what = counted(units, "image" if train.patients is None else "patient")
+    few = f"{what} in train {'is' if units == 1 else 'are'} too few to compare models by cross-validation"
     if count < 2:
         return f"{few}."
     number = deal(train.y_true, groups, count, 0, fewest=count)
@@ -307,9 +310,14 @@ def _choose(
     chosen = next(row for row in table if row.behind <= row.error or row.behind == 0)
     reasons = _reasons(table, chosen, metric_words(judged.task.headline).short)
     if chosen.name == "ensemble":
-        recipe, expected = _ensemble(base.recipe, together), sum(own.seconds for own, _ in together)
+        starts = _starts(base, listed)
+        recipe = _ensemble(base.recipe, together, starts)
+        expected = sum(own.seconds * (starts if own.is_network else 1) for own, _ in together)
         said = ", ".join(f"{own.name} {decimal_text(weight, 2)}" for own, weight in together)
         reasons.append(Reason("weights", said, "They explain the answers out of fold best, from equal weights on."))
+        if starts > 1:
+            why = "Their mean is steadier than one network on few images, and there is time."
+            reasons.append(Reason("networks", f"{starts}, from other random weights each", why))
     else:
         kept = next(own for own in listed if own.name == chosen.name)
         recipe, expected = (base.recipe if kept is listed[-1] else kept.recipe), kept.seconds
@@ -340,9 +348,19 @@ def _reasons(table: Sequence[ComparedCandidate], chosen: ComparedCandidate, metr
     return said
 
 
-def _ensemble(recipe: Recipe, together: Sequence[tuple[_Candidate, float]]) -> Recipe:
-    members = [
-        {"model": own.recipe.model, "weight": round(weight, 4), "train": own.recipe.train} for own, weight in together
-    ]
-    model = Ensemble(members=tuple(map(Member.model_validate, members)), weigh="given")
+def _starts(base: TrainingPlan, listed: Sequence[_Candidate]) -> int:
+    """Count how often the network is trained in the end: once, or more often of a small set where there is time."""
+    if base.fingerprint.images["train"] > FEW:
+        return 1
+    spent = sum(own.seconds * (0.8 * own.folds if own.is_network else 1) for own in listed)
+    return max(1, min(STARTS, int((base.fingerprint.budget - spent) / base.seconds)))
+
+
+def _ensemble(recipe: Recipe, together: Sequence[tuple[_Candidate, float]], starts: int) -> Recipe:
+    members = []
+    for own, weight in together:
+        copies = starts if own.is_network else 1
+        member = {"model": own.recipe.model, "weight": round(weight / copies, 4), "train": own.recipe.train}
+        members += [Member.model_validate(member)] * copies
+    model = Ensemble(members=tuple(members), weigh="given")
     return recipe.model_copy(update={"model": model, "train": Train()})
