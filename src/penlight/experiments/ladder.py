@@ -7,12 +7,10 @@ later whether what was chosen is better than the linear baseline. What was answe
 stopped plan goes on where it was, and a second one is the same.
 """
 
-import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -27,7 +25,7 @@ from penlight.evaluation.metrics import METRICS, metric_words
 from penlight.experiments.cache import Arrays, about_view, once
 from penlight.experiments.progress import ProgressListener
 from penlight.models.backend import forget_networks
-from penlight.models.encoder_file import open_encoder
+from penlight.models.encoder_file import encoders_here
 from penlight.models.ensemble import weigh
 from penlight.models.feature_classifiers import prob_of, scores_of
 from penlight.numbers import counted, decimal_text
@@ -156,17 +154,15 @@ def _divide(view: ViewedDataset, task: Task) -> _Division | str:
 
 
 def _encoders(base: TrainingPlan, view: ViewedDataset) -> tuple[list[tuple[Encoded, float]], list[Reason]]:
-    """Find the encoders in $PENLIGHT_DATA that open without a question, each with the seconds that its features of
+    """Find the encoders on disk that open without a question, each with the seconds that its features of
     all splits take; and the reasons of those that are left out."""
-    folders = [Path(folder) for folder in os.environ.get("PENLIGHT_DATA", "").split(os.pathsep) if folder]
-    places = sorted({place.name: place for folder in folders for place in folder.glob("*.onnx")}.items())
+    opened, unusable = encoders_here()
     found: list[tuple[Encoded, float]] = []
-    reasons: list[Reason] = []
-    for name, place in places:
+    reasons = [Reason(name, "left out", error.text) for name, error in unusable.items()]
+    images = sum(len(split) for split in view.splits.values())
+    for encoder in opened:
+        name = encoder.path.name
         try:
-            encoder = open_encoder(place)
-            options = Encoded(weights=name, sha256=encoder.sha256)
-            images = sum(len(split) for split in view.splits.values())
             seconds = images * encoder_seconds(encoder, view) / base.fingerprint.cores_counted
         except PenlightError as error:
             reasons.append(Reason(name, "left out", error.problem))
@@ -177,7 +173,7 @@ def _encoders(base: TrainingPlan, view: ViewedDataset) -> tuple[list[tuple[Encod
         elif len(found) == MOST_ENCODERS:
             reasons.append(Reason(name, "left out", f"{MOST_ENCODERS} encoders are compared at most."))
         else:
-            found.append((options, seconds))
+            found.append((Encoded(weights=name, sha256=encoder.sha256), seconds))
     return found, reasons
 
 

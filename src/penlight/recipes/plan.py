@@ -102,7 +102,7 @@ class Reason(Record):
 class ComparedCandidate(Record):
     """A model that a plan compared with others by cross-validation on train: its headline score on the `images` that
     all of them answered out of fold; by how much it is `behind` the best on these, with the standard `error` of that;
-    and the processor time, in seconds, that its folds took."""
+    and the processor time, in seconds, that its folds took beside features of an encoder, which are computed once."""
 
     name: Name
     score: Number
