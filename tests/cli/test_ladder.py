@@ -8,6 +8,7 @@ import pytest
 
 import penlight as pl
 from penlight.api import planning
+from penlight.api.requests import request
 from penlight.api.training import train_recipe
 from penlight.data import apply_view, store
 from penlight.errors import EncoderError
@@ -263,9 +264,19 @@ def test_fewer_patients_than_folds_rare_labels_and_labels_hardly_known_are_compa
         assert all(np.isfinite(row.score) for row in plan.candidates)
 
 
-def test_an_override_of_the_training_is_of_the_network_and_compares_nothing(small, no_network):
-    from penlight.api.requests import request
+def test_the_plan_of_a_dataset_is_shown_before_it_is_trained(small, no_network, penlight):
+    code, out, err = penlight("recipes", "small", "--budget", "20s")
+    assert code == 0, err
+    assert "linear AUC" in " ".join(out.split())
+    assert "standard error" in out
+    plan = pl.plan("small", budget=20.0, listener=pl.ProgressListener())
+    assert json.loads(penlight("recipes", "small", "--budget", "20s", "--json")[1]) == json.loads(
+        json.dumps(plan.to_dict())
+    )
+    assert penlight("recipes", "--budget", "20s")[0] == 2
 
+
+def test_an_override_of_the_training_is_of_the_network_and_compares_nothing(small, no_network):
     assert not request("small", None, ["train.epochs=1"]).plan.candidates
     assert request("small", None, ["decide.rule=argmax"]).plan.candidates
 
