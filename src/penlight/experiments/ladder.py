@@ -54,7 +54,7 @@ _WORTH = 100.0
 """Equal weights of an ensemble count as much as this many images."""
 
 STARTS = 3
-"""The network of an ensemble is trained so many times for a small set, where the budget allows it."""
+"""The network of an ensemble is trained so many times for up to `SOME` images, where the budget allows it."""
 
 _RESAMPLES = 400
 
@@ -114,7 +114,7 @@ def climb(base: TrainingPlan, view: ViewedDataset, listener: ProgressListener) -
             f"Training the network takes {base.seconds:.0f} s here, and not even one fold more fits into the budget "
             f"of {base.fingerprint.budget:g} s, so val alone says whether it is better than the linear baseline."
         )
-        return _not_compared(base, why)
+        return _not_compared(base, why, "none: the budget is too short")
     answers: dict[str, _Answers] = {}
     for candidate in listed:
         try:
@@ -129,12 +129,12 @@ def climb(base: TrainingPlan, view: ViewedDataset, listener: ProgressListener) -
             base, f"The {counted(len(rows), 'image')} that all models answered cannot give {metric}."
         )
     answers = {name: _Answers(own.prob[rows], own.seconds) for name, own in answers.items()}
-    made = _choose(base, judged, [own for own in listed if own.name in answers], answers)
+    made = _choose(base, judged, divided.share, [own for own in listed if own.name in answers], answers)
     return replace(made, reasons=(*reasons, *made.reasons))
 
 
-def _not_compared(base: TrainingPlan, why: str) -> TrainingPlan:
-    return replace(base, reasons=(Reason("comparison", "none", why), *base.reasons))
+def _not_compared(base: TrainingPlan, why: str, choice: str = "none: too few images") -> TrainingPlan:
+    return replace(base, reasons=(Reason("comparison", choice, why), *base.reasons))
 
 
 def _divide(view: ViewedDataset, task: Task) -> _Division | str:
@@ -290,7 +290,11 @@ class _Judged:
 
 
 def _choose(
-    base: TrainingPlan, judged: _Judged, listed: Sequence[_Candidate], answers: Mapping[str, _Answers]
+    base: TrainingPlan,
+    judged: _Judged,
+    share: float,
+    listed: Sequence[_Candidate],
+    answers: Mapping[str, _Answers],
 ) -> TrainingPlan:
     """Keep the first candidate that is at most a standard error behind the best, and say why."""
     prob = {name: own.prob for name, own in answers.items()}
@@ -306,13 +310,13 @@ def _choose(
     chosen = next(row for row in table if row.behind <= row.error or row.behind == 0)
     reasons = _reasons(table, chosen, metric_words(judged.task.headline).short)
     if chosen.name == "ensemble":
-        starts = _starts(base, listed)
+        starts = _starts(base, listed, share)
         recipe = _ensemble(base.recipe, together, starts)
         expected = sum(own.seconds * (starts if own.is_network else 1) for own, _ in together)
         said = ", ".join(f"{own.name} {decimal_text(weight, 2)}" for own, weight in together)
         reasons.append(Reason("weights", said, "They explain the answers out of fold best, from equal weights on."))
         if starts > 1:
-            why = "Their mean is steadier than one network on few images, and there is time."
+            why = "Their mean is steadier than one network, and the budget has time for it."
             reasons.append(Reason("networks", f"{starts}, from other random weights each", why))
     else:
         kept = next(own for own in listed if own.name == chosen.name)
@@ -344,11 +348,12 @@ def _reasons(table: Sequence[ComparedCandidate], chosen: ComparedCandidate, metr
     return said
 
 
-def _starts(base: TrainingPlan, listed: Sequence[_Candidate]) -> int:
-    """Count how often the network is trained in the end: once, or more often of a small set where there is time."""
-    if base.fingerprint.images["train"] > FEW:
+def _starts(base: TrainingPlan, listed: Sequence[_Candidate], share: float) -> int:
+    """Count how often the network is trained in the end: once, or more often where there is time for it beside folds,
+    each of which takes `share` of the training."""
+    if base.fingerprint.images["train"] > SOME:
         return 1
-    spent = sum(own.seconds * (0.8 * own.folds if own.is_network else 1) for own in listed)
+    spent = sum(own.seconds * (share * own.folds if own.is_network else 1) for own in listed)
     return max(1, min(STARTS, int((base.fingerprint.budget - spent) / base.seconds)))
 
 
