@@ -330,11 +330,12 @@ def tables_kept():
 
 @pytest.fixture
 def quick(monkeypatch):
-    """Reports are not drawn, planned networks are small, and what is fitted to a phantom besides the model is fitted
-    once for all pages."""
+    """Reports are not drawn, planned networks are small and compared in two folds, and what is fitted to a phantom
+    besides the model is fitted once for all pages."""
     leave_reports_out(monkeypatch)
     audit_once(monkeypatch)
     monkeypatch.setattr(plan, "_WIDTHS", (8,))
+    monkeypatch.setattr("penlight.experiments.ladder.FOLDS", 2)
     make = opened.Baselines
 
     def baselines(view, listener, accesses):

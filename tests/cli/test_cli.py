@@ -54,7 +54,7 @@ def test_train_evaluate_report_and_repeat(penlight, few, tmp_path, monkeypatch, 
     one, two = ((tmp_path / n / "predictions-test.npz").read_bytes() for n in ("one", "two"))
     assert one == two
 
-    code, _, err = penlight("train", "retina-phantom", "--out", tmp_path / "one")
+    code, _, err = penlight("train", "retina-phantom", "--set", "train.epochs=1", "--out", tmp_path / "one")
     assert code == 1
     assert "already holds a complete run" in err
 

@@ -8,13 +8,17 @@ import pytest
 
 import penlight as pl
 from penlight.api import planning
+from penlight.api.requests import request
+from penlight.api.training import train_recipe
 from penlight.data import apply_view, store
 from penlight.errors import EncoderError
 from penlight.experiments import ladder
 from penlight.experiments.ladder import climb
-from penlight.recipes.plan import fingerprint_of_view, make_plan
+from penlight.recipes import Decide
+from penlight.recipes.plan import TrainingPlan, fingerprint_of_view, make_plan
 from penlight.runs import open_predictor, open_run
 from penlight.tasks import Binary, MultiLabel, Ordinal
+from penlight.training import ensemble
 from penlight.training.timing import encoder_seconds
 from tests.conftest import LABELS, small_dataset
 from tests.models.encoders import draw_encoder
@@ -48,6 +52,7 @@ def small(monkeypatch, own_folders):
     folder.mkdir()
     draw_encoder(folder / "drawn.onnx")
     monkeypatch.setenv("PENLIGHT_DATA", str(folder))
+    monkeypatch.setattr(ladder, "FOLDS", 2)
     stub_fit(monkeypatch)
     return dataset
 
@@ -89,6 +94,7 @@ def test_a_set_alone_is_trained_by_what_cross_validation_kept_with_every_step_sa
     assert code == 0, err
     run = open_run(tmp_path / "run")
     kept = json.loads(run.read("plan.json"))
+    assert json.loads(json.dumps(TrainingPlan.from_dict(kept).to_dict())) == kept
     names = [row["name"] for row in kept["candidates"]]
     assert names[:4] == ["majority", "linear", "drawn.onnx", "residual"]
     assert names[4:] in ([], ["ensemble"])
@@ -135,6 +141,7 @@ def test_val_and_test_are_not_read_and_a_second_plan_is_the_same_without_a_fit(s
     ],
 )
 def test_the_simplest_within_a_standard_error_of_the_best_is_kept(small, monkeypatch, right, kept):
+    monkeypatch.setattr(ladder, "FOLDS", 5)
     answered(monkeypatch, {"majority": 0.0, **right})
     view = apply_view(small_dataset(Ordinal(LABELS, referable=2), n=(300, 24, 32)))
     plan = climb(base_of(view), view, pl.ProgressListener())
@@ -144,14 +151,41 @@ def test_the_simplest_within_a_standard_error_of_the_best_is_kept(small, monkeyp
     assert [reason.about for reason in plan.reasons if reason.choice.endswith(", kept")] == [chosen.name]
     assert ("epochs" in [reason.about for reason in plan.reasons]) == (kept in ("residual", "ensemble"))
     if kept == "ensemble":
-        assert [member.model.backbone for member in plan.recipe.model.members] == ["linear", "encoder", "residual"]
+        names = [member.model.backbone for member in plan.recipe.model.members]
+        assert names == ["linear", "encoder", "residual", "residual", "residual"]
+        assert "3, from other random weights each" in [reason.choice for reason in plan.reasons]
         assert plan.recipe.model.members[2].train.keep == "last"
         assert plan.recipe.model.weigh == "given"
     if kept == "residual":
         assert plan.recipe.train == base_of(view).recipe.train
 
 
+def test_an_ensemble_of_the_plan_is_trained_into_one_file_with_networks_that_differ(small, monkeypatch, tmp_path):
+    answered(monkeypatch, {"majority": 0.0, "linear": 0.75, "encoder": 0.75, "residual": 0.75})
+    view = apply_view(small_dataset(Ordinal(LABELS, referable=2), n=(300, 24, 32)))
+    recipe = climb(base_of(view), view, pl.ProgressListener()).recipe
+    members = recipe.model.members
+    # Answers to 48 images would not say as clearly what is best.
+    fitted = []
+    train = ensemble.train_network
+
+    def train_network(*given, **how):
+        fitted.append(train(*given, **how))
+        return fitted[-1]
+
+    monkeypatch.setattr(ensemble, "train_network", train_network)
+    train_recipe(recipe.model_copy(update={"decide": Decide()}), out=tmp_path / "run")
+    run = open_run(tmp_path / "run")
+    assert [row["model"] for row in run.provenance["members"]] == [member.model.backbone for member in members]
+    assert len({own.network.get_weights()[0].tobytes() for own in fitted}) == len(fitted) == 3
+    images = small.splits["test"].images
+    np.testing.assert_allclose(
+        open_predictor(run).probabilities(images), run.answers("test").predictions.prob, atol=1e-5
+    )
+
+
 def test_the_budget_says_how_many_folds_of_the_network_are_answered(small, monkeypatch):
+    monkeypatch.setattr(ladder, "FOLDS", 5)
     answered(monkeypatch, {"majority": 0.0, "linear": 0.5, "encoder": 0.6, "residual": 0.9})
     view = apply_view(small_dataset(Ordinal(LABELS, referable=2), n=(300, 24, 32)))
     base = base_of(view)
@@ -198,12 +232,13 @@ def few(n, task=None, **changes):
 @pytest.mark.parametrize(
     ("dataset", "why"),
     [
-        (few(48, patients=np.array(["one"] * 48)), "1 patients in train are too few"),
+        (few(48, patients=np.array(["one"] * 48)), "1 patient in train is too few"),
         (few(48, labels=np.r_[np.ones((2, 1), np.int64), np.zeros((46, 1), np.int64)]), "cannot give AUC"),
     ],
     ids=["one patient", "two of a label"],
 )
-def test_what_cannot_be_divided_keeps_the_plan_as_it_was(small, dataset, why):
+def test_what_cannot_be_divided_keeps_the_plan_as_it_was(small, monkeypatch, dataset, why):
+    monkeypatch.setattr(ladder, "FOLDS", 5)
     view = apply_view(dataset)
     base = base_of(view)
     plan = climb(base, view, pl.ProgressListener())
@@ -212,8 +247,9 @@ def test_what_cannot_be_divided_keeps_the_plan_as_it_was(small, dataset, why):
     assert not plan.candidates
 
 
-def test_fewer_patients_than_folds_rare_labels_and_labels_hardly_known_are_compared(small, no_network):
+def test_fewer_patients_than_folds_rare_labels_and_labels_hardly_known_are_compared(small, no_network, monkeypatch):
     three = few(48, patients=np.repeat(["a", "b", "c"], 16))
+    monkeypatch.setattr(ladder, "FOLDS", 4)
     task = MultiLabel(LABELS)
     labels = small_dataset(task).splits["train"].labels.copy()
     labels[:, 3] = 0
@@ -221,16 +257,26 @@ def test_fewer_patients_than_folds_rare_labels_and_labels_hardly_known_are_compa
     known = np.ones(labels.shape, bool)
     labels[:, 2] = np.arange(len(labels)) < 3
     known[6:, 2] = False
-    for dataset in (three, few(48, task, labels=labels), few(48, task, labels=labels, known=known)):
+    for dataset in (three, few(48, task, labels=labels, known=known)):
         view = apply_view(dataset)
         plan = climb(base_of(view), view, pl.ProgressListener())
         assert len(plan.candidates) >= 4
         assert all(np.isfinite(row.score) for row in plan.candidates)
 
 
-def test_an_override_of_the_training_is_of_the_network_and_compares_nothing(small, no_network):
-    from penlight.api.requests import request
+def test_the_plan_of_a_dataset_is_shown_before_it_is_trained(small, no_network, penlight):
+    code, out, err = penlight("recipes", "small", "--budget", "20s")
+    assert code == 0, err
+    assert "linear AUC" in " ".join(out.split())
+    assert "standard error" in out
+    plan = pl.plan("small", budget=20.0, listener=pl.ProgressListener())
+    assert json.loads(penlight("recipes", "small", "--budget", "20s", "--json")[1]) == json.loads(
+        json.dumps(plan.to_dict())
+    )
+    assert penlight("recipes", "--budget", "20s")[0] == 2
 
+
+def test_an_override_of_the_training_is_of_the_network_and_compares_nothing(small, no_network):
     assert not request("small", None, ["train.epochs=1"]).plan.candidates
     assert request("small", None, ["decide.rule=argmax"]).plan.candidates
 

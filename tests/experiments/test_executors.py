@@ -96,6 +96,7 @@ def test_a_process_that_fails_is_named_and_the_others_end(own_folders, monkeypat
 
 def test_a_job_says_all_that_a_run_is_asked_for(own_folders, monkeypatch):
     monkeypatch.setattr(planning, "training_rate", lambda recipe, view: 2.0**36)
+    monkeypatch.setattr("penlight.experiments.ladder.climb", lambda base, view, listener: base)
     draw_once(monkeypatch, {"train": 60, "val": 30, "test": 30})
     recipe = resolve_recipe("retina-phantom", "linear")
     for spec in (

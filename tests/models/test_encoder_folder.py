@@ -28,14 +28,14 @@ def kept(name: str) -> Path:
 
 
 def test_encoders_that_open_without_a_question_are_found(data_folder: Path) -> None:
-    assert encoders_here() == []
+    assert encoders_here() == ([], {})
     draw_encoder(data_folder / "b.onnx")
     draw_encoder(data_folder / "asks.onnx", dtype=TensorProto.FLOAT, layout="NCHW")
     draw_encoder(data_folder / "own_run.onnx", producer_name="penlight", domain="run")
     (data_folder / "broken.onnx").write_bytes(b"none")
     draw_encoder(kept("a.v1"), ends="map", layout="NCHW")
     draw_encoder(kept("same"))
-    assert [encoder.path.stem for encoder in encoders_here()] == ["a.v1", "b"]
+    assert [encoder.path.stem for encoder in encoders_here()[0]] == ["a.v1", "b"]
 
 
 def test_a_recipe_names_an_encoder_by_its_file_or_its_name(data_folder: Path) -> None:

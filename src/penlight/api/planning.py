@@ -6,6 +6,7 @@ from pathlib import Path
 
 from penlight.api.arguments import checked
 from penlight.api.paths import PathLike, name_of
+from penlight.api.progress import TrainingView, shows
 from penlight.data import ViewedDataset, apply_view, store
 from penlight.data.catalog import reference_of
 from penlight.disk import is_inside
@@ -29,13 +30,21 @@ _ANY_RATE = 1e30
 
 
 @checked
+@shows(TrainingView)
 def plan(
-    dataset: PathLike, *, view: str | None = None, size: int | None = None, budget: float | None = None
+    dataset: PathLike,
+    *,
+    view: str | None = None,
+    size: int | None = None,
+    budget: float | None = None,
+    listener: ProgressListener | None = None,
 ) -> TrainingPlan:
     """Make the plan of a dataset seen through a view, for `budget` seconds of training (10 minutes unless given).
 
+    Models of rising cost are compared by cross-validation on train, and the simplest within one standard error of the
+    best is planned; `candidates` has what was compared, `reasons` each step. The answers are kept for the training.
     The budget counts processor time, which is that of a machine that does nothing else: real steps of the network
-    that is chosen are timed by it, so that a busy machine does not make another plan.
+    that is chosen are timed by it, so that a busy machine does not make another plan. `listener` as in `train`.
 
     Examples
     --------
@@ -43,7 +52,7 @@ def plan(
     >>> plan.frame().columns.to_list()
     ['about', 'choice', 'why']
     """
-    return plan_before(name_of(dataset), (), view, size, budget, goes_on=False)
+    return plan_before(name_of(dataset), (), view, size, budget, listener, goes_on=False)
 
 
 def plan_before(

@@ -584,11 +584,26 @@ def track(
 
 
 @app.command()
-def recipes(json: Json = False) -> None:
-    """List the presets with their cost and expected scores."""
+def recipes(
+    dataset: Annotated[str | None, Argument(help="A dataset, whose plan is shown instead.")] = None,
+    budget: Budget = None,
+    view: View = None,
+    size: Size = None,
+    json: Json = False,
+) -> None:
+    """List the presets with their cost and expected scores, or show the plan of a dataset, with its reasons."""
+    from penlight.api.progress import TrainingView
     from penlight.cli.show.listed import print_recipes
+    from penlight.cli.show.trained import print_plan_made
 
-    give(pl.list_recipes(), json, print_recipes)
+    if dataset is None:
+        if (budget, view, size) != (None, None, None):
+            raise typer.BadParameter("--budget, --view and --size are of the plan of a dataset; name one.")
+        give(pl.list_recipes(), json, print_recipes)
+        return
+    with TrainingView(quiet=json) as listener:
+        plan = pl.plan(dataset, view=view, size=size, budget=budget, listener=listener)
+    give(plan, json, lambda made: print_plan_made(made, json, full=True))
 
 
 @data.command("list")

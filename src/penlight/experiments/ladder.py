@@ -7,12 +7,10 @@ later whether what was chosen is better than the linear baseline. What was answe
 stopped plan goes on where it was, and a second one is the same.
 """
 
-import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -27,7 +25,7 @@ from penlight.evaluation.metrics import METRICS, metric_words
 from penlight.experiments.cache import Arrays, about_view, once
 from penlight.experiments.progress import ProgressListener
 from penlight.models.backend import forget_networks
-from penlight.models.encoder_file import open_encoder
+from penlight.models.encoder_file import encoders_here
 from penlight.models.ensemble import weigh
 from penlight.models.feature_classifiers import prob_of, scores_of
 from penlight.numbers import counted, decimal_text
@@ -54,6 +52,9 @@ _LEAST_SHARE = 0.05
 
 _WORTH = 100.0
 """Equal weights of an ensemble count as much as this many images."""
+
+STARTS = 3
+"""The network of an ensemble is trained so many times for up to `SOME` images, where the budget allows it."""
 
 _RESAMPLES = 400
 
@@ -113,7 +114,7 @@ def climb(base: TrainingPlan, view: ViewedDataset, listener: ProgressListener) -
             f"Training the network takes {base.seconds:.0f} s here, and not even one fold more fits into the budget "
             f"of {base.fingerprint.budget:g} s, so val alone says whether it is better than the linear baseline."
         )
-        return _not_compared(base, why)
+        return _not_compared(base, why, "none: the budget is too short")
     answers: dict[str, _Answers] = {}
     for candidate in listed:
         try:
@@ -128,12 +129,12 @@ def climb(base: TrainingPlan, view: ViewedDataset, listener: ProgressListener) -
             base, f"The {counted(len(rows), 'image')} that all models answered cannot give {metric}."
         )
     answers = {name: _Answers(own.prob[rows], own.seconds) for name, own in answers.items()}
-    made = _choose(base, judged, [own for own in listed if own.name in answers], answers)
+    made = _choose(base, judged, divided.share, [own for own in listed if own.name in answers], answers)
     return replace(made, reasons=(*reasons, *made.reasons))
 
 
-def _not_compared(base: TrainingPlan, why: str) -> TrainingPlan:
-    return replace(base, reasons=(Reason("comparison", "none", why), *base.reasons))
+def _not_compared(base: TrainingPlan, why: str, choice: str = "none: too few images") -> TrainingPlan:
+    return replace(base, reasons=(Reason("comparison", choice, why), *base.reasons))
 
 
 def _divide(view: ViewedDataset, task: Task) -> _Division | str:
@@ -141,8 +142,8 @@ def _divide(view: ViewedDataset, task: Task) -> _Division | str:
     train, groups = view.splits["train"], image_groups(view, ("train",))
     units = len(np.unique(groups))
     count = min(FOLDS, units)
-    what = "images" if train.patients is None else "patients"
-    few = f"{units:,} {what} in train are too few to compare models by cross-validation"
+    what = counted(units, "image" if train.patients is None else "patient")
+    few = f"{what} in train {'is' if units == 1 else 'are'} too few to compare models by cross-validation"
     if count < 2:
         return f"{few}."
     number = deal(train.y_true, groups, count, 0, fewest=count)
@@ -153,17 +154,15 @@ def _divide(view: ViewedDataset, task: Task) -> _Division | str:
 
 
 def _encoders(base: TrainingPlan, view: ViewedDataset) -> tuple[list[tuple[Encoded, float]], list[Reason]]:
-    """Find the encoders in $PENLIGHT_DATA that open without a question, each with the seconds that its features of
+    """Find the encoders on disk that open without a question, each with the seconds that its features of
     all splits take; and the reasons of those that are left out."""
-    folders = [Path(folder) for folder in os.environ.get("PENLIGHT_DATA", "").split(os.pathsep) if folder]
-    places = sorted({place.name: place for folder in folders for place in folder.glob("*.onnx")}.items())
+    opened, unusable = encoders_here()
     found: list[tuple[Encoded, float]] = []
-    reasons: list[Reason] = []
-    for name, place in places:
+    reasons = [Reason(name, "left out", error.text) for name, error in unusable.items()]
+    images = sum(len(split) for split in view.splits.values())
+    for encoder in opened:
+        name = encoder.path.name
         try:
-            encoder = open_encoder(place)
-            options = Encoded(weights=name, sha256=encoder.sha256)
-            images = sum(len(split) for split in view.splits.values())
             seconds = images * encoder_seconds(encoder, view) / base.fingerprint.cores_counted
         except PenlightError as error:
             reasons.append(Reason(name, "left out", error.problem))
@@ -174,7 +173,7 @@ def _encoders(base: TrainingPlan, view: ViewedDataset) -> tuple[list[tuple[Encod
         elif len(found) == MOST_ENCODERS:
             reasons.append(Reason(name, "left out", f"{MOST_ENCODERS} encoders are compared at most."))
         else:
-            found.append((options, seconds))
+            found.append((Encoded(weights=name, sha256=encoder.sha256), seconds))
     return found, reasons
 
 
@@ -291,7 +290,11 @@ class _Judged:
 
 
 def _choose(
-    base: TrainingPlan, judged: _Judged, listed: Sequence[_Candidate], answers: Mapping[str, _Answers]
+    base: TrainingPlan,
+    judged: _Judged,
+    share: float,
+    listed: Sequence[_Candidate],
+    answers: Mapping[str, _Answers],
 ) -> TrainingPlan:
     """Keep the first candidate that is at most a standard error behind the best, and say why."""
     prob = {name: own.prob for name, own in answers.items()}
@@ -307,9 +310,14 @@ def _choose(
     chosen = next(row for row in table if row.behind <= row.error or row.behind == 0)
     reasons = _reasons(table, chosen, metric_words(judged.task.headline).short)
     if chosen.name == "ensemble":
-        recipe, expected = _ensemble(base.recipe, together), sum(own.seconds for own, _ in together)
+        starts = _starts(base, listed, share)
+        recipe = _ensemble(base.recipe, together, starts)
+        expected = sum(own.seconds * (starts if own.is_network else 1) for own, _ in together)
         said = ", ".join(f"{own.name} {decimal_text(weight, 2)}" for own, weight in together)
         reasons.append(Reason("weights", said, "They explain the answers out of fold best, from equal weights on."))
+        if starts > 1:
+            why = "Their mean is steadier than one network, and the budget has time for it."
+            reasons.append(Reason("networks", f"{starts}, from other random weights each", why))
     else:
         kept = next(own for own in listed if own.name == chosen.name)
         recipe, expected = (base.recipe if kept is listed[-1] else kept.recipe), kept.seconds
@@ -340,9 +348,20 @@ def _reasons(table: Sequence[ComparedCandidate], chosen: ComparedCandidate, metr
     return said
 
 
-def _ensemble(recipe: Recipe, together: Sequence[tuple[_Candidate, float]]) -> Recipe:
-    members = [
-        {"model": own.recipe.model, "weight": round(weight, 4), "train": own.recipe.train} for own, weight in together
-    ]
-    model = Ensemble(members=tuple(map(Member.model_validate, members)), weigh="given")
+def _starts(base: TrainingPlan, listed: Sequence[_Candidate], share: float) -> int:
+    """Count how often the network is trained in the end: once, or more often where there is time for it beside folds,
+    each of which takes `share` of the training."""
+    if base.fingerprint.images["train"] > SOME:
+        return 1
+    spent = sum(own.seconds * (share * own.folds if own.is_network else 1) for own in listed)
+    return max(1, min(STARTS, int((base.fingerprint.budget - spent) / base.seconds)))
+
+
+def _ensemble(recipe: Recipe, together: Sequence[tuple[_Candidate, float]], starts: int) -> Recipe:
+    members = []
+    for own, weight in together:
+        copies = starts if own.is_network else 1
+        member = {"model": own.recipe.model, "weight": round(weight / copies, 4), "train": own.recipe.train}
+        members += [Member.model_validate(member)] * copies
+    model = Ensemble(members=tuple(members), weigh="given")
     return recipe.model_copy(update={"model": model, "train": Train()})

@@ -12,6 +12,7 @@ import contextlib
 import hashlib
 import os
 import shutil
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -121,6 +122,11 @@ class EncoderSession:
         """Give (N, F) features of images (N, H, W, C)."""
         with self._computing():
             return np.asarray(self._session.run([FEATURES], images)[0], np.float32)
+
+    def seconds(self) -> float:
+        """Give the seconds of processor time that computing has taken, or of the clock where they are not known."""
+        known = self._session.processor_time()
+        return time.perf_counter() if known is None else known
 
     @contextlib.contextmanager
     def _computing(self) -> Iterator[None]:

@@ -5,7 +5,6 @@ pixels is never guessed: its input says whether it takes 0 to 255 itself, and el
 name ending in .toml beside it, or the user say it.
 """
 
-import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -207,16 +206,21 @@ def said_of(path: Path) -> Said:
     return _told(path, read_encoder(path).declared.properties, {})[0]
 
 
-def encoders_here() -> list[Encoder]:
-    """Open the encoders in $PENLIGHT_DATA and in the folder of encoders that can be used without a question; models
-    of Penlight are left out, as they may have learned from images of the dataset at hand."""
+def encoders_here() -> tuple[list[Encoder], dict[str, EncoderError]]:
+    """Open the encoders in $PENLIGHT_DATA and in the folder of encoders that can be used without a question, and say
+    by the names of the other files why they cannot; models of Penlight are left out, as they may have learned from
+    images of the dataset at hand."""
     found: dict[str, Encoder] = {}
+    unusable: dict[str, EncoderError] = {}
     for path in encoder_files():
-        with contextlib.suppress(EncoderError):
+        try:
             encoder = open_encoder(path)
-            if encoder.model.producer_name != "penlight":
-                found.setdefault(encoder.sha256, encoder)
-    return list(found.values())
+        except EncoderError as error:
+            unusable[path.name] = error
+            continue
+        if encoder.model.producer_name != "penlight":
+            found.setdefault(encoder.sha256, encoder)
+    return list(found.values()), unusable
 
 
 def _load(read: EncoderFile, *, refer: bool) -> "onnx.ModelProto":

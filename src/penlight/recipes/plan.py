@@ -102,7 +102,7 @@ class Reason(Record):
 class ComparedCandidate(Record):
     """A model that a plan compared with others by cross-validation on train: its headline score on the `images` that
     all of them answered out of fold; by how much it is `behind` the best on these, with the standard `error` of that;
-    and the processor time, in seconds, that its folds took."""
+    and the processor time, in seconds, that its folds took beside features of an encoder, which are computed once."""
 
     name: Name
     score: Number
@@ -324,9 +324,7 @@ def _epochs(f: Fingerprint, epoch_seconds: float) -> tuple[int, Reason]:
             f"{_minutes(allowed)} here."
         )
         return affordable, Reason("epochs", str(affordable), why)
-    why = (
-        f"So {wanted * n:,} images are seen in all, which is enough for {n:,}; the epoch that is best on val is kept."
-    )
+    why = f"So {wanted * n:,} images are seen in all, which is enough for {n:,}."
     if wanted * epoch_seconds > f.budget:
         why += f" That takes longer than {_minutes(f.budget)}: a small set is not shortened for it."
     return wanted, Reason("epochs", str(wanted), why)

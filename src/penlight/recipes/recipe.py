@@ -334,6 +334,7 @@ class Member(Section):
 
 class Ensemble(Section):
     """Several models that answer together: their log-probabilities, or log-odds of each finding, are added by weight.
+    Networks that are alike begin with other random weights each.
 
     `weigh` "val": the weights given count as much as `worth` images of val, and val decides the rest; "given": they
     stay.

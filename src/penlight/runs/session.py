@@ -113,6 +113,10 @@ class RemoteSession:
             raise RunError(f"{self._where} was not computed as models are: {error}.", _HARMFUL) from error
         return arrays
 
+    def processor_time(self) -> float | None:
+        """Give the seconds of processor time that the worker has had; None where the system does not say."""
+        return self._worker.processor_time()
+
     def _ask(self, common: Mapping[str, Any], item: Item) -> Item:
         try:
             # Where others keep the cores busy, processor time takes longer than its name says.

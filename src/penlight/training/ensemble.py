@@ -37,6 +37,8 @@ _FEW = 3_000
 
 _MOSTLY = 0.8
 
+_BETWEEN_STARTS = 10_007
+
 _RATE = 2.0**36
 """Operations a second of each core of the machine that a planned member is planned for, whatever this one has."""
 
@@ -88,7 +90,7 @@ class EnsembleFitter:
 
     def fit(self, members: Sequence[Member], worth: float | None = None) -> FittedEnsemble:
         """Fit every member and weigh them."""
-        fitted = [self.fit_member(number, member) for number, member in enumerate(members)]
+        fitted = [self.fit_member(number, own, members[:number].count(own)) for number, own in enumerate(members)]
         given = np.array([member.weight for member in members])
         weights = given if len(members) == 1 or worth is None else self._weights(fitted, given, worth)
         names = [member.model.backbone for member in members]
@@ -101,8 +103,8 @@ class EnsembleFitter:
         scores = scores_of_members(fitted, self.val.chosen)
         return weigh(scores, self.val.y_true, given, worth, exclusive=self.task.exclusive, known=self.val.known)
 
-    def fit_member(self, number: int, member: Member) -> Scorer:
-        """Fit a member on train."""
+    def fit_member(self, number: int, member: Member, start: int = 0) -> Scorer:
+        """Fit a member on train; of networks that are alike each `start` has random weights of its own."""
         options = member.model
         if isinstance(options, FeatureBased):
             handcrafted, table = self._table(options)
@@ -119,7 +121,7 @@ class EnsembleFitter:
                     self.train.chosen, self.train.y_true, self.task, mirrors=mirrors, known=self.train.known
                 )
             )
-        return self._network(number, member)
+        return self._network(number, member, self.seed + _BETWEEN_STARTS * start)
 
     def _encoded(self, options: Encoded) -> tuple[EncoderFeatures, FeatureTable]:
         """Compute the features of all images of train by an encoder."""
@@ -128,7 +130,7 @@ class EnsembleFitter:
         z = features.of(self.train.chosen)
         return features, FeatureTable(z, self.train.y_true, {}, self.task.exclusive, self.seed, groups, known)
 
-    def _network(self, number: int, member: Member) -> NetworkMember:
+    def _network(self, number: int, member: Member, seed: int) -> NetworkMember:
         assert self.recipe is not None
         recipe = self.recipe.model_copy(update={"model": member.model, "train": member.train})
         if isinstance(member.model, Planned):
@@ -137,7 +139,7 @@ class EnsembleFitter:
             train = planned.train.model_copy(update={"keep": "last"})
             recipe = self.recipe.model_copy(update={"model": planned.model, "train": train})
         place = self.checkpoints and self.checkpoints.beside(f"member-{number}")
-        trained = train_network(recipe, self.view, self.task, self.seed, progress=self.progress, checkpoints=place)
+        trained = train_network(recipe, self.view, self.task, seed, progress=self.progress, checkpoints=place)
         network = trained.network
         return NetworkMember(network, self.task, lambda images: predict_images(network, images))
 
