@@ -36,7 +36,7 @@ def drawn(images: int, features: int, labels: int, *, exclusive: bool) -> Featur
         said[start : start + 8192] = hidden[:, :labels] + rng.normal(size=(len(hidden), labels))
     y = np.eye(labels, dtype=np.uint8)[said.argmax(axis=1)] if exclusive else (said > 2).astype(np.uint8)
     patients = rng.integers(0, max(1, int(images / 2.5)), images) if not exclusive else np.arange(images)
-    return FeatureTable(z, y, {}, exclusive, 0, patients)
+    return FeatureTable(z, y, exclusive, 0, patients)
 
 
 def fit(kind: str, table: FeatureTable) -> float:

@@ -41,7 +41,7 @@ def table(n: int = 240, f: int = 60, labels: int = 3, *, exclusive: bool, known:
     y = np.eye(labels, dtype=np.uint8)[said.argmax(axis=1)] if exclusive else (said > 0.5).astype(np.uint8)
     mask = rng.random(y.shape) > 0.3 if known else None
     y = y if mask is None else y * mask
-    return FeatureTable(z, y, {}, exclusive, 1, np.arange(n) // 2, mask)
+    return FeatureTable(z, y, exclusive, 1, np.arange(n) // 2, mask)
 
 
 @pytest.mark.parametrize("shape", [(240, 60), (60, 200)])
@@ -151,7 +151,7 @@ def test_a_slope_that_grades_have_in_common_is_spared_the_penalty() -> None:
     rng = np.random.default_rng(0)
     z = rng.normal(size=(300, 40)).astype(np.float32)
     grade = np.clip(np.rint(z[:, 0] + rng.normal(size=300) + 2), 0, 4).astype(int)
-    data = FeatureTable(z, np.eye(5, dtype=np.uint8)[grade], {}, True, 0)
+    data = FeatureTable(z, np.eye(5, dtype=np.uint8)[grade], True, 0)
     plain, ordered = (Probe(Encoded(), ordered=own).fit(data) for own in (False, True))
     losses = [-np.log((prob_of(p.held_out, exclusive=True) * data.y).sum(axis=1)).mean() for p in (plain, ordered)]
     assert losses[1] < losses[0]

@@ -8,11 +8,9 @@ from penlight.recipes import (
     Cnn,
     Data,
     Ensemble,
-    Kernel,
     Linear,
     Majority,
     Member,
-    Perceptron,
     Recipe,
     Residual,
     Train,
@@ -149,10 +147,8 @@ def test_a_missing_file_is_named(tmp_path):
 
 TUNED = {
     "linear": Linear(components=6),
-    "kernel": Kernel(patches=8),
     "trees": Trees(patches=8, trees=4),
-    "perceptron": Perceptron(patches=8, starts=1, epochs=3, components=4),
-    "ensemble": Ensemble(members=(Member(model=Kernel(patches=8)), Member(model=Trees(patches=8, trees=4)))),
+    "ensemble": Ensemble(members=(Member(model=Linear()), Member(model=Trees(patches=8, trees=4)))),
     "cnn": Cnn(filters=(4,), dense=4),
     "residual": Residual(widths=(4,)),
 }
@@ -160,7 +156,7 @@ TUNED = {
 
 @pytest.mark.parametrize(
     "backbone",
-    [pytest.param(name, marks=() if name in ("linear", "perceptron") else pytest.mark.full) for name in TUNED],
+    [pytest.param(name, marks=() if name in ("linear", "trees") else pytest.mark.full) for name in TUNED],
 )
 def test_what_is_searched_changes_the_model(backbone, ordinal_view):
     """A trial that changes a value which nothing reads is a training thrown away."""
@@ -176,7 +172,7 @@ def test_what_is_searched_changes_the_model(backbone, ordinal_view):
         assert not np.allclose(low, logits(*lows[:i], (parameter.key, parameter.high), *lows[i + 1 :])), parameter.key
 
 
-@pytest.mark.parametrize("backbone", ["kernel", "trees", "perceptron", "ensemble", "linear"])
+@pytest.mark.parametrize("backbone", ["trees", "ensemble", "linear"])
 def test_keys_of_training_are_refused_where_no_network_reads_them(backbone, tmp_path):
     (tmp_path / "space.toml").write_text("train.learning_rate = { low = 1e-4, high = 1e-2 }")
     with pytest.raises(RecipeError, match=f"changes nothing of the model '{backbone}'"):

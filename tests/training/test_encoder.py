@@ -161,8 +161,8 @@ def test_answers_out_of_fold_by_patient_calibrate_and_prediction_sets_cover() ->
             _patients(rng, n, axes) for n in (75, 50, 200)
         )
         # So weak a penalty makes it far too sure.
-        probe = Probe(Encoded(strength=3.0)).fit(FeatureTable(z, y, {}, True, seed, patients))
-        by_image = Probe(Encoded(strength=3.0)).fit(FeatureTable(z, y, {}, True, seed))
+        probe = Probe(Encoded(strength=3.0)).fit(FeatureTable(z, y, True, seed, patients))
+        by_image = Probe(Encoded(strength=3.0)).fit(FeatureTable(z, y, True, seed))
         val, test, left_out, alone = (
             prob_of(scores, exclusive=True)
             for scores in (probe.scores(z_val), probe.scores(z_test), probe.held_out, by_image.held_out)

@@ -15,8 +15,6 @@ from penlight.models.feature_classifiers import (
     LEAST,
     FeatureClassifier,
     Forest,
-    KernelClassifier,
-    PerceptronClassifier,
     TreesClassifier,
 )
 from penlight.models.graph import Graph, Value
@@ -130,13 +128,9 @@ class GraphFeatures:
             return self.to_scores(self.to_prob(said, exclusive), exclusive)
         if isinstance(classifier, NearestProbe):
             return self.to_scores(classifier.nodes(self.graph, z), exclusive)
-        if isinstance(classifier, KernelClassifier):
-            return self._kernel(classifier, z)
-        if isinstance(classifier, TreesClassifier):
-            assert classifier.forest is not None
-            return self.to_scores(self._forest(classifier.forest, z), exclusive)
-        assert isinstance(classifier, PerceptronClassifier)
-        return self._perceptron(classifier, z, exclusive)
+        assert isinstance(classifier, TreesClassifier)
+        assert classifier.forest is not None
+        return self.to_scores(self._forest(classifier.forest, z), exclusive)
 
     def _nodes(self, features: Features) -> Value:
         if isinstance(features, EncoderFeatures):
@@ -174,23 +168,6 @@ class GraphFeatures:
         down, across = _overlaps(x.shape[0], height), _overlaps(x.shape[1], width).T
         rows = self.graph.node("MatMul", [self.graph.constant(down), x.name], (height, *x.shape[1:]), first=True)
         return self.graph.node("MatMul", [rows.name, self.graph.constant(across)], shape, first=True)
-
-    def _kernel(self, classifier: KernelClassifier, z: Value) -> Value:
-        ops, x = self.ops, z * classifier.scale
-        squares = ops.matmul(x * x, np.ones((x.shape[-1], 1))) + (classifier.centres**2).sum(axis=1)
-        far = ops.maximum(squares - ops.matmul(x, 2 * classifier.centres.T), 0.0)
-        near = self.graph.exp(-far)
-        said = ops.matmul(near, classifier.weights) + classifier.mean
-        return ops.matmul(said, classifier.STEEP * classifier.links) + classifier.bias
-
-    def _perceptron(self, classifier: PerceptronClassifier, z: Value, exclusive: bool) -> Value:
-        ops, total = self.ops, None
-        for a, b, c, d in classifier.layers:
-            out = ops.matmul(ops.maximum(ops.matmul(z, a) + b, 0.0), c) + d
-            own = self.to_scores(self.to_prob(out, exclusive), exclusive)
-            total = own if total is None else total + own
-        assert total is not None
-        return total / float(len(classifier.layers))
 
     def _forest(self, forest: Forest, z: Value) -> Value:
         """Average the leaves by the tree operator of ONNX's machine-learning set."""

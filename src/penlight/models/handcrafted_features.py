@@ -11,7 +11,7 @@ P = S * S, F numbers. Radii are in pixels of a 28-pixel image. All in 64 bits.
 import functools
 import operator
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -28,7 +28,7 @@ Floats = NDArray[np.float64]
 Tensor = Any
 
 SIDE = 28
-_LEAST_SIDE = 16
+LEAST_SIDE = 16
 _IMAGES_AT_ONCE = 64
 
 _RINGS = ((0, 4), (4, 8), (8, 11), (11, 12.8))
@@ -348,20 +348,19 @@ def _log(ops: Ops, grid: PixelGrid, offset: float) -> Tensor:
 
 @dataclass
 class HandcraftedFeatures:
-    """Features of images of one shape, standardised by those of train, in named `groups` of columns."""
+    """Features of images of one shape, standardised by those of train."""
 
     patches: PatchFeatures
     shape: tuple[int, int, int] = (0, 0, 0)
-    groups: Mapping[str, slice] = field(default_factory=dict)
     mean: Floats = field(default_factory=lambda: np.empty(0))
     scale: Floats = field(default_factory=lambda: np.empty(0))
 
     def fit(self, images: NDArray[np.uint8], seed: int) -> Self:
         """Learn patches and scales from images (N, H, W, C) uint8. RecipeError for images of under 16 pixels."""
         self.shape = images.shape[1], images.shape[2], images.shape[3]
-        if self.grid.side < _LEAST_SIDE:
+        if self.grid.side < LEAST_SIDE:
             raise RecipeError(
-                f"Handcrafted features need at least {_LEAST_SIDE} pixels a side; these have {self.grid.side}.",
+                f"Handcrafted features need at least {LEAST_SIDE} pixels a side; these have {self.grid.side}.",
                 "Choose another model, as --recipe linear.",
             )
         self.patches.fit(images, self.grid, seed)
@@ -377,19 +376,15 @@ class HandcraftedFeatures:
         return PixelGrid(self.shape[0], self.shape[1])
 
     def numbers(self, ops: Ops) -> Tensor:
-        """Give (N, F) standardised numbers, group after group."""
+        """Give (N, F) standardised numbers."""
         return (self.raw(ops) - self.mean) * self.scale
 
     def raw(self, ops: Ops) -> Tensor:
-        """Give (N, F) numbers as they are; `groups` says which are which."""
-        parts = self._parts(ops)
-        joined = {name: ops.join(part) for name, part in parts.items() if part}
-        if not self.groups:
-            ends = np.cumsum([0, *(part.shape[-1] for part in joined.values())]).tolist()
-            self.groups = {name: slice(a, b) for name, a, b in zip(joined, ends[:-1], ends[1:], strict=True)}
-        return ops.join(list(joined.values()))
+        """Give (N, F) numbers as they are."""
+        return ops.join([ops.join(part) for part in self.parts(ops).values() if part])
 
-    def _parts(self, ops: Ops) -> dict[str, list[Tensor]]:
+    def parts(self, ops: Ops) -> dict[str, list[Tensor]]:
+        """Give the numbers by what they are of, in order."""
         grid, channels = self.grid, self.shape[2]
         light, dark = (_log(ops, grid, offset) for offset in (0.05, 0.004))
         flat, n = ops.flat(light), len(grid.disc)

@@ -145,13 +145,13 @@ class Pretrained(Section):
 
 
 class _FeatureBased(Section):
-    """What all classifiers of handcrafted features share: `patches` is how many patches are looked for."""
+    """What classifiers of handcrafted features share: `patches` is how many patches are looked for."""
 
     patches: Annotated[int, Field(ge=8, le=1000)] = 200
 
 
 class Kernel(_FeatureBased):
-    """Kernel ridge regression on handcrafted features of the images, for few of them.
+    """Kernel ridge regression on handcrafted features, which earlier versions had and this one opens.
 
     `width` is the mean squared distance of two images in the exponent of the kernel; `ridge` the penalty; of more
     than `landmarks` images that number stands for the rest.
@@ -174,8 +174,9 @@ class Trees(_FeatureBased):
 
 
 class Perceptron(_FeatureBased):
-    """A small network of one hidden layer on handcrafted features, with `penalty` on its weights; the answers of
-    several `starts` are averaged. Patches are read by their first principal `components`."""
+    """A small network of one hidden layer on handcrafted features, which earlier versions had and this one opens:
+    `penalty` is on its weights, answers of several `starts` are averaged, and of the numbers of patches it reads the
+    first principal `components`."""
 
     backbone: Literal["perceptron"] = "perceptron"
     hidden: Count = 64
@@ -248,6 +249,9 @@ Network = Scratch | Pretrained
 
 FeatureBased = Kernel | Trees | Perceptron
 """Classifiers of handcrafted features."""
+
+FORMER = Kernel | Perceptron
+"""Models of earlier versions: their runs open, and no more are trained."""
 
 
 class Loss(Section):
@@ -342,9 +346,8 @@ class Ensemble(Section):
 
     backbone: Literal["ensemble"] = "ensemble"
     members: Annotated[tuple[Member, ...], Field(min_length=1, max_length=20)] = (
-        Member(model=Kernel(), weight=0.3),
-        Member(model=Trees(), weight=0.45),
-        Member(model=Perceptron(), weight=0.25),
+        Member(model=Trees()),
+        Member(model=Linear(), weight=0.0),
     )
     weigh: Literal["val", "given"] = "val"
     worth: Annotated[float, Field(ge=0)] = 100.0
@@ -482,12 +485,19 @@ def is_own_reference(text: str) -> bool:
 
 
 def require_trainable(recipe: Recipe) -> Recipe:
-    """Raise RecipeError for a recipe of predictions that were made elsewhere."""
+    """Raise RecipeError for a recipe of predictions that were made elsewhere, or of a model of earlier versions."""
     if isinstance(recipe.model, Elsewhere):
         raise RecipeError(
             f"The recipe is of predictions that other software made, of {recipe.model.name}; nothing can be trained.",
             "Choose a model, as with --set model.backbone=cnn, or score predictions with `penlight score`.",
         )
+    members = [member.model for member in recipe.model.members] if isinstance(recipe.model, Ensemble) else []
+    for model in (recipe.model, *members):
+        if isinstance(model, FORMER):
+            raise RecipeError(
+                f"The model {model.backbone} is of an earlier version; its runs open, but no more are trained.",
+                "Choose extra trees on the same features, which score as well: --set model.backbone=trees",
+            )
     return recipe
 
 

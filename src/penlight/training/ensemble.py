@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 
@@ -21,19 +20,16 @@ from penlight.models.ensemble import (
     scores_of_members,
     weigh,
 )
-from penlight.models.feature_classifiers import FEATURE_CLASSIFIERS, FeatureTable, Floats, out_of_fold, prob_of
+from penlight.models.feature_classifiers import FeatureTable, Floats, TreesClassifier, prob_of
 from penlight.models.handcrafted_features import HandcraftedFeatures, PatchFeatures
 from penlight.models.nearest import NearestProbe
 from penlight.models.probe import Probe
-from penlight.recipes import Encoded, Ensemble, FeatureBased, Linear, Member, Planned, Recipe
+from penlight.recipes import Encoded, Ensemble, Linear, Member, Planned, Recipe, Trees
 from penlight.recipes.plan import fingerprint_of_view, make_plan
 from penlight.tasks import Task
 from penlight.tasks.base import select_known
 from penlight.training.checkpoints import Checkpoints
 from penlight.training.loop import Progress, predict_images, train_network
-
-_FEW = 3_000
-"""Up to so many training images each is also answered by models that have not seen it."""
 
 _MOSTLY = 0.8
 
@@ -96,7 +92,7 @@ class EnsembleFitter:
         names = [member.model.backbone for member in members]
         model = EnsembleModel(fitted, weights, names, self.task.exclusive)
         networks = [m.network.count_params() for m in fitted if isinstance(m, NetworkMember)]
-        held_out = self._out_of_fold(members, fitted, weights)
+        held_out = self._out_of_fold(fitted, weights)
         return FittedEnsemble(model.drop_negligible_members(), held_out, int(sum(networks)) if networks else None)
 
     def _weights(self, fitted: Sequence[Scorer], given: Floats, worth: float) -> Floats:
@@ -106,10 +102,9 @@ class EnsembleFitter:
     def fit_member(self, number: int, member: Member, start: int = 0) -> Scorer:
         """Fit a member on train; of networks that are alike each `start` has random weights of its own."""
         options = member.model
-        if isinstance(options, FeatureBased):
+        if isinstance(options, Trees):
             handcrafted, table = self._table(options)
-            classifier = FEATURE_CLASSIFIERS[options.backbone](options).fit(table)
-            return FeatureModel(handcrafted, classifier, self.task.exclusive)
+            return FeatureModel(handcrafted, TreesClassifier(options).fit(table), self.task.exclusive)
         if isinstance(options, Encoded):
             features, table = self._encoded(options)
             probe = NearestProbe(options) if options.probe == "knn" else Probe(options, ordered=self.task.ordered)
@@ -128,7 +123,7 @@ class EnsembleFitter:
         features = encoder_features(find_encoder(options), options.sizes, self.view.dataset.size)
         groups, known = image_groups(self.view, ("train",)), self.train.known
         z = features.of(self.train.chosen)
-        return features, FeatureTable(z, self.train.y_true, {}, self.task.exclusive, self.seed, groups, known)
+        return features, FeatureTable(z, self.train.y_true, self.task.exclusive, self.seed, groups, known)
 
     def _network(self, number: int, member: Member, seed: int) -> NetworkMember:
         assert self.recipe is not None
@@ -147,7 +142,7 @@ class EnsembleFitter:
         """Choose a network by the data alone."""
         return make_plan(fingerprint_of_view(self.view, {"cores": 2, "memory": 0, "rate": _RATE}, budget)).recipe
 
-    def _table(self, options: FeatureBased) -> tuple[HandcraftedFeatures, FeatureTable]:
+    def _table(self, options: Trees) -> tuple[HandcraftedFeatures, FeatureTable]:
         """Learn features from train, once for all members that have as many patches."""
         if options.patches not in self._tables:
             images, patients = self.train.chosen[self._rows], image_groups(self.view, ("train",))
@@ -157,7 +152,6 @@ class EnsembleFitter:
                 FeatureTable(
                     features.of(images),
                     self.train.y_true[self._rows],
-                    features.groups,
                     self.task.exclusive,
                     self.seed,
                     # Near duplicates count as of one patient.
@@ -167,7 +161,7 @@ class EnsembleFitter:
             )
         return self._tables[options.patches]
 
-    def _out_of_fold(self, members: Sequence[Member], fitted: Sequence[Scorer], weights: Floats) -> Floats | None:
+    def _out_of_fold(self, fitted: Sequence[Scorer], weights: Floats) -> Floats | None:
         """Answer the images of train by members that did not see them, where models of features carry the ensemble:
         networks and the linear model are left out of these answers."""
         own = [m for m, one in enumerate(fitted) if isinstance(one, FeatureModel) and weights[m] > 0]
@@ -175,13 +169,9 @@ class EnsembleFitter:
             return None
         total: Floats = np.zeros(self.train.y_true.shape)
         for m in own:
-            options, model = members[m].model, fitted[m]
+            model = fitted[m]
             assert isinstance(model, FeatureModel)
-            if isinstance(model.classifier, Probe | NearestProbe):
-                total += weights[m] * model.classifier.held_out
-            elif len(self.train) > _FEW or not isinstance(options, FeatureBased):
+            if model.classifier.held_out is None:
                 return None
-            else:
-                make = partial(FEATURE_CLASSIFIERS[options.backbone], options)
-                total += weights[m] * out_of_fold(make, self._table(options)[1])
+            total += weights[m] * model.classifier.held_out
         return prob_of(total * weights.sum() / weights[own].sum(), exclusive=self.task.exclusive)
