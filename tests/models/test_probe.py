@@ -30,8 +30,8 @@ class Given(EncoderFeatures):
     def __init__(self, value: Value) -> None:
         object.__setattr__(self, "value", value)
 
-    def nodes(self, graph: Graph) -> Value:
-        return self.value
+    def nodes(self, graph: Graph) -> tuple[Value, list[Value]]:
+        return self.value, []
 
 
 def table(n: int = 240, f: int = 60, labels: int = 3, *, exclusive: bool, known: bool = False) -> FeatureTable:
