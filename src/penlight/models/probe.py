@@ -43,9 +43,9 @@ class Probe:
     of one.
 
     Of grades in an order (`ordered`) the penalty spares what the logits of all have in common, a slope along the
-    grades. On RetinaMNIST's train and val (features at 56 and 112 px, five folds, three repeats) the mean AUC of a fold
-    is 0.781 with it and 0.778 without (paired +0.0029, standard error 0.0011). Ridge regression has 0.781, the nearest
-    images 0.741.
+    grades. On RetinaMNIST's train and val (features at 56 and 112 px, five folds, three repeats) the mean AUC of a
+    fold is 0.781 with it and 0.778 without (paired +0.0029, standard error 0.0011). Ridge regression has 0.781, the
+    nearest images 0.741.
     """
 
     options: Encoded
