@@ -33,8 +33,8 @@ class NearestProbe:
     """Training images as `places` (F, M) of length 1, with their `votes` (M, 2 C): how much each label of them
     counts, and how much of that says that it is there. `shares` (C,) of train have a vote as the nearest image has.
 
-    Of more than 10,000 images that many are drawn. `held_out` (N, C) has scores of each of them by the others, without
-    those of its patient, NaN for images that were not drawn, and where all are of one patient.
+    Of more than 10,000 images that many are drawn. `held_out` (N, C) has scores of each of them by the others,
+    without those of its patient; NaN for images that were not drawn, and where all are of one patient.
     """
 
     options: Encoded
