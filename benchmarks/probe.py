@@ -2,9 +2,9 @@
 
     python benchmarks/probe.py [--images 78468] [--features 1280] [--labels 14]
 
-First 1,000 images of five classes: a probe of each kind, then scikit-learn's logistic regression at the same
-strengths and folds. Then as many images as train of ChestX-ray14 has, of patients with 2.5 images each, each kind in
-a process of its own; of scikit-learn one fit of one label at one strength, as a probe makes several dozen.
+First 1,000 images of five classes: a probe of each kind, then logistic regression of scikit-learn at eight strengths
+in the same folds. Then as many images as train of ChestX-ray14 has, of patients with 2.5 images each; of
+scikit-learn one fit of one label at one strength, where a probe makes several dozen of all labels.
 """
 
 import argparse

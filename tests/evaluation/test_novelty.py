@@ -225,3 +225,10 @@ def test_identical_images_are_fitted_too():
     novelty = Novelty.fit(same, same)
     assert not novelty.unusual(same).any()
     assert novelty.unusual(same + 40).all()
+
+
+def test_images_of_one_patient_leave_none_to_fit_to_without_them(sets):
+    train, val = (sets["chest"][name] for name in ("train", "val"))
+    novelty = Novelty.fit(train[:60], val, np.full(60, "p"))
+    assert novelty_from_bytes(novelty.to_bytes()).usual == novelty.usual
+    assert (novelty.score(natural(20).mean(axis=3, keepdims=True).astype(np.uint8)) > novelty.threshold).any()

@@ -185,7 +185,7 @@ class Novelty:
 
         Distances of images that were fitted are too small. So those of train are taken from fits to the other four
         fifths of train, without another image of the same patient, (N,) in `of_patient`; and those of val from the
-        fit to all. The threshold is the corrected 99 % quantile of both.
+        fit to all, alone where all of train is one patient. The threshold is the corrected 99 % quantile of both.
         """
         from penlight.data.folds import assign_folds  # for fitting alone; answering for a picture reads this too
 
@@ -194,9 +194,10 @@ class Novelty:
         chosen = evenly(len(train_images))
         patients = chosen if of_patient is None else of_patient[chosen]
         fold = assign_folds(np.zeros((len(patients), 1), np.uint8), patients, _FOLDS, seed=0)
-        held_out = np.empty((len(chosen), len(parts)))
+        several = bool((fold != fold[0]).any())
+        held_out = np.empty((len(chosen) if several else 0, len(parts)))
         for i, features in enumerate(train):
-            for inside in (fold == number for number in np.unique(fold)):
+            for inside in (fold == number for number in np.unique(fold) if several):
                 held_out[inside, i] = _fit(features[~inside], i).distance(features[inside])
         of_val = np.stack([part.distance(features) for part, features in zip(parts, val, strict=True)], axis=1)
         unseen = np.concatenate([held_out, of_val])

@@ -4,9 +4,6 @@ import warnings
 from typing import Any
 
 import numpy as np
-from sklearn.ensemble import ExtraTreesClassifier, RandomForestClassifier
-from sklearn.multioutput import MultiOutputClassifier
-from sklearn.tree import DecisionTreeClassifier
 
 from penlight.errors import ExportError, RunError, first_line, is_out_of_memory
 from penlight.models.estimator import EstimatorModel
@@ -24,6 +21,11 @@ COMPLETE = (
 def estimator_nodes(graph: Graph, model: EstimatorModel) -> Value:
     """Give the probabilities (N, C) of an estimator, in 64 bits. ExportError if it has no form in ONNX, or one that
     a run may not hold, such as a loop."""
+    # Every run comes by here, and few need scikit-learn, which takes a second to import.
+    from sklearn.ensemble import ExtraTreesClassifier, RandomForestClassifier
+    from sklearn.multioutput import MultiOutputClassifier
+    from sklearn.tree import DecisionTreeClassifier
+
     width, fitted = int(np.prod(graph.shape)), model.fitted
     pixels = graph.reshape(graph.pixels(), (width,)) / 255.0
     if isinstance(fitted, RandomForestClassifier | ExtraTreesClassifier | DecisionTreeClassifier):

@@ -167,7 +167,7 @@ class EncoderFeatures:
 
     def sessions(self, shape: Shape) -> list[EncoderSession]:
         """Open the encoder for images of a shape (H, W, C), once for each side."""
-        return [_OneSide(self.encoder, side).session(shape) for side in self.sides]
+        return [one.session(shape) for one in self._of_sides]
 
 
 def encoder_features(encoder: "Encoder", sides: Sequence[int], side: int) -> EncoderFeatures:

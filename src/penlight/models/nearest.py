@@ -33,8 +33,8 @@ class NearestProbe:
     """Training images as `places` (F, M) of length 1, with their `votes` (M, 2 C): how much each label of them
     counts, and how much of that says that it is there. `shares` (C,) of train have a vote as the nearest image has.
 
-    Of more than 10,000 images that many are drawn. `held_out` (N, C) has scores of each image of train by the others,
-    without those of its patient, NaN where all images are of one.
+    Of more than 10,000 images that many are drawn. `held_out` (N, C) has scores of each of them by the others,
+    without those of its patient; NaN for images that were not drawn, and where all are of one patient.
     """
 
     options: Encoded
@@ -54,9 +54,9 @@ class NearestProbe:
         self.votes = np.concatenate([count, count * table.y], axis=1)[rows]
         self.places = np.ascontiguousarray(unit(table.z[rows]).T)
         require_numbers(self.places)
-        self.held_out = self._scores(table.z, patients, patients[rows])
-        if len(np.unique(patients)) == 1:
-            self.held_out = np.full(table.y.shape, np.nan)
+        self.held_out = np.full(table.y.shape, np.nan)
+        if len(np.unique(patients)) > 1:
+            self.held_out[rows] = self._scores(table.z[rows], patients[rows])
         return self
 
     def scores(self, z: NDArray[np.floating]) -> Floats:
@@ -79,23 +79,18 @@ class NearestProbe:
         count, there = graph.columns(summed, slice(labels)), graph.columns(summed, slice(labels, None))
         return (there + self.shares) / (count + 1.0)
 
-    def _scores(
-        self,
-        z: NDArray[np.floating],
-        patients: NDArray[np.int64] | None = None,
-        of_places: NDArray[np.int64] | None = None,
-    ) -> Floats:
-        """Give scores of features (N, F), without the places that are of the same patient as they, where these are
-        given."""
+    def _scores(self, z: NDArray[np.floating], patients: NDArray[np.int64] | None = None) -> Floats:
+        """Give scores of features (N, F); where these are the places, of `patients` (N,), without their own."""
         said = []
         for start in range(0, len(z), _PART):
             near = unit(z[start : start + _PART]) @ self.places
             if patients is not None:
-                near[patients[start : start + _PART, None] == of_places] = FARTHEST
-            order = np.argsort(-near, axis=1, kind="stable")[:, : NEAREST + 1]
+                near[patients[start : start + _PART, None] == patients] = FARTHEST
+            most = min(NEAREST + 1, near.shape[1])
+            order = np.argpartition(-near, most - 1, axis=1)[:, :most]
             near = np.take_along_axis(near, order, axis=1)
-            weight = np.exp((near - near[:, :1]) / TEMPERATURE)
-            weight = weight - weight[:, -1:]
+            weight = np.exp((near - near.max(axis=1, keepdims=True)) / TEMPERATURE)
+            weight = weight - weight.min(axis=1, keepdims=True)
             said.append(np.einsum("nk,nkc->nc", weight, self.votes[order]))
         count, there = np.split(np.concatenate(said), 2, axis=1)
         return scores_of((there + self.shares) / (count + 1), exclusive=self.exclusive)

@@ -30,8 +30,8 @@ _CHOOSE = 10_000
 
 _RARE = 1e-4
 _LEAST_CURVATURE = 1e-3
-_LINK = 1.0
-"""The strength of the regression that makes probabilities of a ridge regression's answers."""
+_LINK = 0.1
+"""The strength of the regression that makes scores of a ridge regression's answers."""
 
 _STEPS, _TOLERANCE = 300, 1e-6
 
@@ -43,9 +43,9 @@ class Probe:
     of one.
 
     Of grades in an order (`ordered`) the penalty spares what the logits of all have in common, a slope along the
-    grades. On RetinaMNIST's train and val (features at 56 and 112 px, five folds, three repeats) the mean AUC is
-    0.769 with it and 0.763 without (paired +0.006, standard error 0.002); proportional odds, which have the slope
-    alone, have 0.754.
+    grades. On RetinaMNIST's train and val (features at 56 and 112 px, five folds, three repeats) the mean AUC of a
+    fold is 0.781 with it and 0.778 without (paired +0.0029, standard error 0.0011). Ridge regression has 0.781, the
+    nearest images 0.741.
     """
 
     options: Encoded
@@ -94,32 +94,52 @@ class Probe:
             # The fits that chose the strength saw nothing of the fold, but of many images not all of the others.
             if fold not in fits or n > _CHOOSE:
                 fits[fold] = whole.without(left_out).fit_path(self.strength, fits.get(fold))
-            said[left_out] = turned.scores(fits[fold])[left_out]
+            said[left_out] = whole.left_out(fits[fold], left_out)[left_out]
         start = np.mean([w for w, _ in fits.values()], axis=0), np.mean([b for _, b in fits.values()], axis=0)
         self.weights, self.bias = turned.of_features(whole.fit(self.strength, start))
         return said
 
     def _fit_ridge(self, table: FeatureTable, weight: Floats, patients: Rows) -> Floats:
-        """Regress indicators; what is said of an image when all of its patient are left out teaches a logistic
-        regression the probabilities, of each label alone where they do not exclude one another."""
+        """Regress indicators; what is said of an image when all of its patient are left out teaches how they become
+        scores: by a logistic regression of classes, by one multiple for all labels where they do not exclude one
+        another, since some may be too rare to teach one of their own."""
         labels = table.y.shape[1]
-        each = [slice(c, c + 1) for c in range(labels)]
         weights, bias, answers = np.zeros((table.z.shape[1], labels)), np.zeros(labels), np.zeros(table.y.shape)
         strengths = []
         # Labels of which the same images are known share the axes.
-        for own in each if weight.shape[1] > 1 else [slice(None)]:
+        for own in [slice(c, c + 1) for c in range(labels)] if weight.shape[1] > 1 else [slice(None)]:
             ridge = Ridge.of(table.z, table.y[:, own], weight[:, own][:, 0], patients)
             strengths.append(self.options.strength or ridge.choose())
             weights[:, own], bias[own], answers[:, own] = ridge.fit(strengths[-1])
         self.strength = float(np.median(strengths))
-        links, shift = np.zeros((labels, labels)), np.zeros(labels)
-        for own in [slice(None)] if table.exclusive else each:
-            turned = Turned.of(answers[:, own])
-            count = weight if weight.shape[1] == 1 else weight[:, own]
-            link = Logistic(turned, table.y[:, own], count, table.exclusive, np.eye(turned.mean.size))
-            links[own, own], shift[own] = turned.of_features(link.fit(_LINK))
+        links, shift = (
+            _link_classes(answers, table, weight) if table.exclusive else _link_labels(answers, table, weight)
+        )
         self.weights, self.bias = weights @ links, bias @ links + shift
         return np.asarray(answers @ links + shift)
+
+
+def _link_classes(answers: Floats, table: FeatureTable, weight: Floats) -> Regression:
+    """Fit what turns answers (N, C) of a regression of classes into scores."""
+    turned = Turned.of(answers)
+    link = Logistic(turned, table.y, weight, True, np.eye(answers.shape[1]))
+    return turned.of_features(link.fit(_LINK))
+
+
+def _link_labels(answers: Floats, table: FeatureTable, weight: Floats) -> Regression:
+    """The same of labels: what is said more of a label than its share is, to first order, what its log-odds are more
+    than usual when divided by the slope of the share in the log-odds; all are multiplied alike."""
+    from scipy.optimize import minimize_scalar
+
+    share = share_of(table.y, weight)
+    usual, slope = np.log(share) - np.log(1 - share), share * (1 - share)
+
+    def loss(power: float) -> float:
+        scores = usual + 10**power * (answers - share) / slope
+        return float((losses_of(scores, table.y, exclusive=False) * weight).sum())
+
+    multiple = 10 ** minimize_scalar(loss, bounds=(-3, 2), method="bounded").x / slope
+    return np.diag(multiple), usual - share * multiple
 
 
 def require_learnable(table: FeatureTable) -> None:
@@ -151,6 +171,18 @@ def weigh_rows(table: FeatureTable, balance: str) -> Floats:
         weight = table.y @ (1 / np.maximum(table.y.sum(axis=0), 1))
         return np.asarray(weight / weight.mean())[:, None]
     return np.ones((len(table.y), 1)) if table.known is None else table.known.astype(np.float64)
+
+
+def share_of(y: NDArray[np.uint8], weight: Floats) -> Floats:
+    """Give the share (C,) of each label among rows as they count, kept from 0 and 1."""
+    return np.asarray(np.clip((weight * y).sum(axis=0) / np.maximum(weight.sum(axis=0), 1), _RARE, 1 - _RARE))
+
+
+def losses_of(scores: Floats, y: NDArray[np.uint8], exclusive: bool) -> Floats:
+    """Give the log loss of each image's class, (N, 1), or of each of its labels, (N, C)."""
+    if exclusive:
+        return np.asarray(np.logaddexp.reduce(scores, axis=1) - (scores * y).sum(axis=1))[:, None]
+    return np.asarray(np.logaddexp(0, scores) - scores * y)
 
 
 def _spare_slope(labels: int) -> Floats:
@@ -190,7 +222,7 @@ class Logistic:
             for fold in numbers:
                 rows = folds == fold
                 fits[fold] = self.without(rows).fit(strength, fits.get(fold))
-                left_out = (self._losses(self.turned.scores(fits[fold])) * self.weight)[rows]
+                left_out = (losses_of(self.left_out(fits[fold], rows), self.y, self.exclusive) * self.weight)[rows]
                 loss += float(left_out.sum())
             losses.append(loss)
             best = fits if loss <= min(losses) else best
@@ -198,11 +230,17 @@ class Logistic:
                 break
         return STRENGTHS[int(np.argmin(losses))], best
 
-    def _losses(self, scores: Floats) -> Floats:
-        """Log loss of each image's class, (N, 1), or of each of its labels, (N, C)."""
-        if self.exclusive:
-            return np.asarray(np.logaddexp.reduce(scores, axis=1) - (scores * self.y).sum(axis=1))[:, None]
-        return np.asarray(np.logaddexp(0, scores) - scores * self.y)
+    def left_out(self, fitted: Regression, rows: NDArray[np.bool_]) -> Floats:
+        """Give the scores (N, C) of what was fitted without some rows, as if labels were as frequent in the others as
+        they are in all.
+
+        They are rarer there the more of them are left out, by which the images of a fold could be told from others.
+        """
+        return self.turned.scores(fitted) + self._prior() - self.without(rows)._prior()
+
+    def _prior(self) -> Floats:
+        share = share_of(self.y, self.weight)
+        return np.asarray(np.log(share) - (0.0 if self.exclusive else np.log(1 - share)))
 
     def fit_path(self, strength: float, start: Regression | None = None) -> Regression:
         """Fit one strength, by way of two stronger penalties without a `start`."""
@@ -216,13 +254,13 @@ class Logistic:
 
         z, y, weight, exclusive, mix = self.turned.z, self.y.astype(np.float64), self.weight, self.exclusive, self.mix
         labels, n = y.shape[1], np.maximum(weight.sum(axis=0), 1.0)
-        share = np.clip((weight * y).sum(axis=0) / n, _RARE, 1 - _RARE)
+        share = share_of(self.y, self.weight)
         curvature = np.maximum(share * (1 - share), _LEAST_CURVATURE) * n
         # Steps in these units see a curvature of about 1 everywhere.
         unit = np.sqrt(self.turned.variance[:, None] * curvature + 1 / strength)
         unit_of_bias = np.sqrt(curvature)
         if start is None:
-            start = np.zeros(unit.shape), np.log(share) - (0.0 if exclusive else np.log(1 - share))
+            start = np.zeros(unit.shape), self._prior()
 
         def parts(at: Floats) -> Regression:
             both = at.reshape(-1, labels)
@@ -233,7 +271,7 @@ class Logistic:
             scores = times(z, weights @ mix) + bias
             away = weight * (prob_of(scores, exclusive=exclusive) - y)
             slope = summed(z, away) @ mix + weights / strength
-            value = float((self._losses(scores) * weight).sum()) + (weights**2).sum() / (2 * strength)
+            value = float((losses_of(scores, self.y, exclusive) * weight).sum()) + (weights**2).sum() / (2 * strength)
             return value, np.concatenate([(slope / unit).ravel(), away.sum(axis=0) / unit_of_bias])
 
         begin = np.concatenate([(start[0] @ np.linalg.inv(mix) * unit).ravel(), start[1] * unit_of_bias])
