@@ -16,7 +16,10 @@ from penlight.runs.scores import FoldsScores, Scores, SeedsScores
 def final_verdict(path: Path, scores: Scores) -> str:
     """Say of the model that the runs of a folder became how good it is by its scores."""
     group = open_group(path)
-    return f"Averaged over {counted(len(group.folders), group.kind[:-1])}: {verdict_of(path, scores)}"
+    how = f"Averaged over {counted(len(group.folders), group.kind[:-1])}"
+    if group.final is not None and group.final.provenance.get("final") == "refit":
+        how = "Trained once more on train and val"
+    return f"{how}: {verdict_of(path, scores)}"
 
 
 def verdict_of(path: Path, scores: Scores | SeedsScores | FoldsScores) -> str:

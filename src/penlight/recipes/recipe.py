@@ -279,7 +279,9 @@ class Train(Section):
     the class counts), "weights" weighs the loss by inverse class frequency (mean weight 1), "sampling" draws every
     class equally often. `precision` is that of the products inside the network; weights and scores stay float32.
     `stopped_after` is written by a run of a plan that the clock ended before its last epoch, so that its recipe
-    repeats it; it is no part of the recipe's hash.
+    repeats it; it is no part of the recipe's hash. `final` is what the folds of a cross-validation become: an
+    "ensemble", the mean of the logits of all their models, or with "refit" the recipe trained once more, on all of
+    train and val, for the median of their best epochs.
     """
 
     epochs: Count = 30
@@ -295,6 +297,7 @@ class Train(Section):
     balance_target: Literal["mean", "max"] = "mean"
     precision: Literal["float32", "bfloat16"] = "float32"
     stopped_after: Count | None = None
+    final: Literal["ensemble", "refit"] = "ensemble"
     loss: Loss = Loss()
     augment: Augment = Augment()
 
@@ -531,9 +534,11 @@ def differences(recipe: Recipe) -> dict[str, tuple[Any, Any]]:
 
 
 def _asked_for(values: Any) -> Any:
-    """Leave out what a run writes into its recipe, wherever it stands."""
+    """Leave out, wherever it stands, what a run writes into its recipe, and what recipes did not have before and is
+    as it was then."""
     if isinstance(values, dict):
-        return {key: _asked_for(value) for key, value in values.items() if key != "stopped_after"}
+        left_out = {"stopped_after"} | ({"final"} if values.get("final") == "ensemble" else set())
+        return {key: _asked_for(value) for key, value in values.items() if key not in left_out}
     return [_asked_for(value) for value in values] if isinstance(values, list) else values
 
 
