@@ -320,10 +320,9 @@ def train(
         Your own: an estimator of scikit-learn, a `keras.Model`, of which each seed trains a copy, with new weights if
         `fresh`, or a function `build(input_shape, n_outputs)` that gives one, also as "FILE.py:NAME". It takes images
         (height, width, channels), float32 of 0 to 255, and gives `n_outputs` logits or the probabilities of these.
-    seed, seeds, ensemble
-        The first seed; how many, each a run of its own; whether the models of all are averaged into one.
-    folds, repeats
-        Folds of train and val, whose models become one that then answers test; how often images are divided anew.
+    seed, seeds, ensemble, folds, repeats
+        The first seed; how many, each a run of its own, and whether their models are averaged into one; or folds of
+        train and val, whose models become one that then answers test, and how often images are divided anew.
     view, size
         A view of the dataset's labels, and the side of an image in pixels.
     images, out

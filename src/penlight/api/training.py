@@ -120,7 +120,7 @@ def cross_validate_recipe(
     recipe, own = with_own(require_final(recipe), own, here.data.view(recipe.data), listener.on_warning)
     divided = here.data.folds(recipe, folds, seed)
     claim = claim_of(recipe, divided, repeats)
-    folder = out or default_folder(recipe.data.dataset, name, lambda path: continues(path, claim))
+    folder = out or default_folder(recipe.data.dataset, name, lambda path: continues(path, claim, final=test))
     first = RunSpec(recipe, seed, folder, "folds", plan=plan, images=images, own=own)
 
     def summarise(runs: Sequence[RunFolder]) -> Summary[FoldsScores]:
