@@ -63,6 +63,7 @@ def test_it_is_calibrated_on_the_answers_out_of_fold_and_test_is_scored_once(mad
     run = open_run(made)
     held_out, joined = run.model_predictions("val"), predictions_of(made / "predictions-folds.npz")
     assert (len(held_out), held_out.split, run.decision.images) == (80, "folds", 80)
+    assert run.decision.found_on == "train and val, out of fold"
     assert held_out.index.tolist() == joined.index.tolist()
     # The folds for which an image was val were not trained on it either.
     inner = [open_run(made / f"fold-{number}").model_predictions("val") for number in (1, 2)]
@@ -82,6 +83,10 @@ def test_it_is_calibrated_on_the_answers_out_of_fold_and_test_is_scored_once(mad
     assert 'href="final/report.html"' in page
     assert "was not read" not in page
     assert "read once after that" in (made / "card.md").read_text()
+    own, card = ((made / "final" / name).read_text() for name in ("report.html", "card.md"))
+    for text in (own, card, verdict_of(made, scores.final)):
+        assert "the linear baseline, averaged over 2 trainings, ranks" in text
+    assert "at others chosen on train and val, out of fold" in own
 
 
 def test_every_command_takes_the_folder(made, small, tmp_path):

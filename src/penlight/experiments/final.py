@@ -14,6 +14,7 @@ import numpy as np
 from penlight.data import ViewedDataset
 from penlight.errors import ExportError, RecipeError, RunError
 from penlight.evaluation import Decision
+from penlight.evaluation.decision import OUT_OF_FOLD
 from penlight.experiments.baselines import Baselines, predict_split
 from penlight.experiments.opened import OpenedData
 from penlight.experiments.progress import ProgressListener
@@ -65,7 +66,8 @@ def make_final(
         return done
     view, begun = data.view(spec.recipe.data), time.perf_counter()
     chosen = divided is None and any(run.provenance["best_epoch"] is not None for run in runs)
-    decision = decide_on(held_out, view, spec.recipe.decide, epoch_chosen=chosen)
+    found_on = "val" if divided is None else OUT_OF_FOLD
+    decision = decide_on(held_out, view, spec.recipe.decide, epoch_chosen=chosen, found_on=found_on)
     asked = view.splits["val"].part(np.arange(len(view.splits["val"])) < _ASKED)
     few = replace(view, splits={**view.splits, "val": asked})
     proved = None

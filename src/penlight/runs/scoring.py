@@ -109,10 +109,11 @@ def decide_on(
     out_of_fold: NDArray[np.float64] | None = None,
     *,
     epoch_chosen: bool = False,
+    found_on: str = "val",
 ) -> Decision:
     """Find calibration, thresholds and cut points on predictions of val, as the model gave them, and on those of
     train that `out_of_fold`, (N_train, C), has where it is not NaN: each by a model that did not see the image.
-    `epoch_chosen` says that val also chose the epoch."""
+    `epoch_chosen` says that val also chose the epoch, and `found_on` what `val` is where it is another split."""
     # A labels file may know of no train: then val says how often each label is.
     train = view.splits.get("train", view.splits["val"])
     y_train, held_out, patients, train_known = train.y_true, None, train.groups, train.known
@@ -135,6 +136,7 @@ def decide_on(
         groups=val.units,
         train_groups=units_of(patients, each),
         epoch_chosen=epoch_chosen,
+        found_on=found_on,
         known=val.known,
         train_known=train_known,
     )
