@@ -38,6 +38,7 @@ from .api.robustness import evaluate_corrupted as evaluate_corrupted
 from .api.run import Run as Run
 from .api.run import RunPredictions as RunPredictions
 from .api.run import Runs as Runs
+from .api.run import cross_validate as cross_validate
 from .api.run import demo as demo
 from .api.run import open_run as open_run
 from .api.run import train as train

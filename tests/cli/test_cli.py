@@ -265,7 +265,7 @@ def test_folds_are_cross_validated_and_seeds_beside_them_are_refused(penlight, u
     assert json.loads(out)["final"]["split"] == "test"
     code, out, _ = penlight("evaluate", tmp_path / "folds")
     assert code == 0
-    assert "Averaged over 2 folds: On 96 test images" in out
+    assert "the linear baseline, averaged over 2 trainings, ranks" in out
     code, _, error = penlight("train", "small", "--no-test")
     assert code == 2
     assert "--folds" in error

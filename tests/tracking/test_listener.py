@@ -55,7 +55,7 @@ def test_a_run_is_sent_with_its_epochs_parameters_and_scores(memory):
 
 
 @pytest.mark.parametrize(
-    ("how", "names"), [({"seeds": 2}, ["seed-0", "seed-1"]), ({"folds": 2}, ["fold-1", "fold-2"])]
+    ("how", "names"), [({"seeds": 2}, ["seed-0", "seed-1"]), ({"folds": 2}, ["fold-1", "fold-2", "final"])]
 )
 def test_seeds_and_folds_are_nested_in_a_run_with_their_scores(memory, how, names):
     runs = pl.train("retina-phantom", "linear", track="memory:", **how)

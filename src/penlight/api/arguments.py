@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 _LEAST = {
     **{"seed": 0, "neighbours": 0, "seeds": 1, "trials": 1, "workers": 1, "threads": 1, "size": 1, "port": 1},
-    "folds": 2,
+    **{"folds": 2, "repeats": 1},
 }
 _ABOVE_0 = {"budget", "seconds"}
 _KINDS = {bool: "True or False", int: "a whole number", float: "a number", str: "a text"}

@@ -67,7 +67,7 @@ def evaluate_corrupted(run: PathLike, *, listener: ProgressListener | None = Non
     path = path_of(run, "run folder")
     listener = listener or ProgressListener()
     kind = kind_of(path)
-    if kind == "folds":
+    if kind == "folds" and open_group(path).final is None:
         raise RunError(f"{path} is a cross-validation, which has no answers to test.", "Corrupt the test of a run.")
     many = kind == "seeds"
     runs = open_group(path).runs() if many else [open_run(path)]
@@ -96,7 +96,7 @@ def evaluate_corrupted(run: PathLike, *, listener: ProgressListener | None = Non
     listener.on_step("Writing the report")
     for own in runs if many else ():
         report(own.path)
-    return Corrupted(robustness, report(path))
+    return Corrupted(robustness, report(path if many else runs[0].path))
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from penlight.api.options import Options, request_of
 from penlight.api.paths import PathLike, path_of, path_or_none
 from penlight.api.progress import TrainingView, shows
 from penlight.api.reports import displays
+from penlight.api.requests import Request
 from penlight.api.results import ResultPath, Trained
 from penlight.api.training import train_request, trained_of
 from penlight.api.verdicts import verdict_of
@@ -270,8 +271,8 @@ def open_run(path: PathLike) -> Run | Runs:
 def train(
     dataset: PathLike | Recipe, recipe: "PathLike | Recipe | None" = None, *, model: Any = None, fresh: bool = False,
     callbacks: Sequence[Any] = (), seed: int = 0,
-    seeds: Literal[1] = 1, folds: None = None, view: str | None = None, size: int | None = None,
-    budget: float | None = None, images: bool = True,
+    seeds: Literal[1] = 1, ensemble: Literal[False] = False, folds: None = None, repeats: Literal[1] = 1,
+    view: str | None = None, size: int | None = None, budget: float | None = None, images: bool = True,
     out: PathLike | None = None, track: str | None = None, listener: ProgressListener | None = None,
     options: Options | None = None, **keywords: Any,
 ) -> Run: ...  # fmt: skip
@@ -295,7 +296,9 @@ def train(
     callbacks: Sequence[Any] = (),
     seed: int = 0,
     seeds: int = 1,
+    ensemble: bool = False,
     folds: int | None = None,
+    repeats: int = 1,
     view: str | None = None,
     size: int | None = None,
     budget: float | None = None,
@@ -317,8 +320,9 @@ def train(
         Your own: an estimator of scikit-learn, a `keras.Model`, of which each seed trains a copy, with new weights if
         `fresh`, or a function `build(input_shape, n_outputs)` that gives one, also as "FILE.py:NAME". It takes images
         (height, width, channels), float32 of 0 to 255, and gives `n_outputs` logits or the probabilities of these.
-    seed, seeds, folds
-        The first seed; how many, each a run of its own; or folds of train and val, and test is not read.
+    seed, seeds, ensemble, folds, repeats
+        The first seed; how many, each a run of its own, and whether their models are averaged into one; or folds of
+        train and val, whose models become one that then answers test, and how often images are divided anew.
     view, size
         A view of the dataset's labels, and the side of an image in pixels.
     images, out
@@ -339,16 +343,65 @@ def train(
     """
     if folds is not None and seeds != 1:
         raise RecipeError("folds trains every fold with one seed, and seeds were given.", "Leave seeds out.")
-    folder = path_or_none(out, "folder for out")
+    if ensemble and seeds == 1:
+        raise RecipeError("ensemble averages the models of several seeds, and there is one.", "Give seeds=5.")
+    if repeats > 1 and folds is None:
+        raise RecipeError("repeats is for folds, and none were given.", "Give folds=5.")
     told = listener or ProgressListener()
     told.on_step("Preparing")
     own = _own_model(model, fresh, callbacks)
     data: dict[str, Any] = {"view": view, "size": size, "budget": budget, "own": own, "listener": told}
     asked = request_of(dataset, recipe, options, keywords, train, **data)
-    with tracking(told, track) as listener:
-        how: dict[str, Any] = {"seed": seed, "images": images, "out": folder, "listener": listener}
-        made = train_request(asked, seeds=seeds, folds=folds, **how)
-    return open_run(made.folder)
+    how: dict[str, Any] = {"seeds": seeds, "ensemble": ensemble, "folds": folds, "repeats": repeats}
+    return open_run(_made(asked, told, track, out, seed=seed, images=images, **how))
+
+
+@checked
+@shows(TrainingView)
+def cross_validate(
+    dataset: PathLike | Recipe,
+    recipe: PathLike | Recipe | None = None,
+    *,
+    folds: int = 5,
+    repeats: int = 1,
+    model: Any = None,
+    fresh: bool = False,
+    callbacks: Sequence[Any] = (),
+    seed: int = 0,
+    view: str | None = None,
+    size: int | None = None,
+    budget: float | None = None,
+    images: bool = True,
+    out: PathLike | None = None,
+    track: str | None = None,
+    listener: ProgressListener | None = None,
+    options: Options | None = None,
+    **keywords: Any,
+) -> Runs:
+    """Train a model on all but one of `folds` of train and val, for each, and score the answers to those left out.
+
+    Test is not read, so that recipes may be chosen by it; `train` with folds makes one model of them then, and in the
+    same folder `out` trains none of them again. Images are divided anew for each of `repeats`. The other arguments as
+    in `train`.
+
+    Examples
+    --------
+    >>> runs = pl.cross_validate("retina-phantom", "linear", folds=2, out="runs/folds")
+    >>> runs.scores.split, runs.final is None
+    ('folds', True)
+    """
+    told, own = listener or ProgressListener(), _own_model(model, fresh, callbacks)
+    data: dict[str, Any] = {"view": view, "size": size, "budget": budget, "own": own, "listener": told}
+    asked = request_of(dataset, recipe, options, keywords, cross_validate, **data)
+    how: dict[str, Any] = {"folds": folds, "repeats": repeats, "test": False}
+    return Runs(open_group(_made(asked, told, track, out, seed=seed, images=images, **how)))
+
+
+def _made(asked: Request, listener: ProgressListener, track: str | None, out: PathLike | None, **how: Any) -> Path:
+    """Train what was asked for, and give the folder."""
+    folder = path_or_none(out, "folder for out")
+    with tracking(listener, track) as told:
+        return train_request(asked, out=folder, listener=told, **how).folder
 
 
 def _own_model(model: Any, fresh: bool, callbacks: Sequence[Any]) -> "OwnModel | None":

@@ -6,32 +6,41 @@ from typing import Any
 
 from penlight.api.requests import Request, with_references
 from penlight.api.results import Trained
+from penlight.errors import ArgumentError
 from penlight.experiments.executors import Here
 from penlight.experiments.experiment import Summary, default_folder, run_group
-from penlight.experiments.final import make_final
+from penlight.experiments.final import make_final, require_final
 from penlight.experiments.folds import claim_of, continues, fold_specs, summarise_folds
 from penlight.experiments.progress import ProgressListener
 from penlight.experiments.run import RunSpec
 from penlight.experiments.seeds import seed_specs, seeds_go_on, summarise_seeds
 from penlight.recipes import Recipe
 from penlight.recipes.plan import TrainingPlan
+from penlight.records.groups import MOST_REPEATS
 from penlight.runs import RunFolder
 from penlight.runs.folder import goes_on
 from penlight.runs.groups import REPORT
 from penlight.runs.holdings import holdings_of
 from penlight.runs.scores import FoldsScores, Scores, SeedsScores
-from penlight.runs.scoring import evaluate_run, open_folds
+from penlight.runs.scoring import averaged, evaluate_run, open_folds
 from penlight.training.own import OwnModel, with_own
 
 
 def train_request(
-    asked: Request, *, seeds: int = 1, folds: int | None = None, repeats: int = 1, test: bool = True, **how: Any
+    asked: Request,
+    *,
+    seeds: int = 1,
+    ensemble: bool = False,
+    folds: int | None = None,
+    repeats: int = 1,
+    test: bool = True,
+    **how: Any,
 ) -> Trained:
-    """Train what was asked for with `seeds` seeds or in `folds`, `repeats` times, of which a model is made and asked
-    about test unless `test` is False; `how` are seed, images, out and listener as `train_recipe` has them."""
+    """Train what was asked for with `seeds` seeds or in `folds`; `ensemble` as `train_recipe` has it, `repeats` and
+    `test` as `cross_validate_recipe`, and `how` are seed, images, out and listener of both."""
     how |= {"name": asked.name, "plan": asked.plan, "own": asked.own}
     if folds is None:
-        return train_recipe(asked.recipe, seeds=seeds, **how)
+        return train_recipe(asked.recipe, seeds=seeds, ensemble=ensemble, **how)
     return cross_validate_recipe(asked.recipe, folds=folds, repeats=repeats, test=test, **how)
 
 
@@ -45,9 +54,12 @@ def train_recipe(
     plan: TrainingPlan | None = None,
     images: bool = True,
     own: OwnModel | None = None,
+    ensemble: bool = False,
     listener: ProgressListener | None = None,
 ) -> Trained:
     """Train a recipe with one seed, or with `seeds` of them from `seed` on; score it on test; write the report.
+
+    With `ensemble` the models of all seeds are averaged into one, which is calibrated on val and scored on test.
 
     `out` is the folder to write; by default the next free runs/<dataset>-<name>-<n>, or the unfinished one of the
     same recipe, which is continued. `plan` is where the recipe comes from, to be kept with it. Without `images` no
@@ -68,8 +80,9 @@ def train_recipe(
         return _trained(first, [trained.run], trained.scores or evaluate_run(trained.run))
 
     def summarise(runs: Sequence[RunFolder]) -> Summary[SeedsScores]:
+        final = make_final(first, runs, averaged(runs, "val"), here.data, listener) if ensemble else None
         listener.on_step("Writing the summary")
-        return summarise_seeds(folder, runs, view)
+        return summarise_seeds(folder, runs, view, final)
 
     return _trained(first, *run_group(folder, seed_specs(first, seeds), summarise, here, listener))
 
@@ -97,18 +110,22 @@ def cross_validate_recipe(
     fold.
     DataError where there are too few images for so many folds; RunError for a folder that holds something else.
     """
+    if repeats > MOST_REPEATS:
+        raise ArgumentError(
+            f"At most {MOST_REPEATS} repeats were expected; {repeats:,} came.", "Give fewer --repeats."
+        )
     listener, recipe = listener or ProgressListener(), _trainable(recipe)
     listener.on_step("Dividing the dataset")
     here = Here(listener)
-    recipe, own = with_own(recipe, own, here.data.view(recipe.data), listener.on_warning)
+    recipe, own = with_own(require_final(recipe), own, here.data.view(recipe.data), listener.on_warning)
     divided = here.data.folds(recipe, folds, seed)
     claim = claim_of(recipe, divided, repeats)
-    folder = out or default_folder(recipe.data.dataset, name, lambda path: continues(path, claim))
+    folder = out or default_folder(recipe.data.dataset, name, lambda path: continues(path, claim, final=test))
     first = RunSpec(recipe, seed, folder, "folds", plan=plan, images=images, own=own)
 
     def summarise(runs: Sequence[RunFolder]) -> Summary[FoldsScores]:
         made = open_folds(folder)
-        final = make_final(first, made.runs, made.held_out, here.data, listener) if test else None
+        final = make_final(first, made.runs, made.held_out, here.data, listener, divided) if test else None
         listener.on_step("Scoring all folds")
         return summarise_folds(made, divided, final)
 

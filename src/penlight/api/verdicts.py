@@ -6,22 +6,16 @@ from pathlib import Path
 from penlight.data.catalog import info_of_reference
 from penlight.errors import DataError, UnknownNameError
 from penlight.evaluation.standing import model_words
-from penlight.numbers import counted
-from penlight.reports.verdict import instead_words, kept_together, scores_verdict
+from penlight.reports.verdict import final_words, instead_words, kept_together, scores_verdict
 from penlight.runs import open_run
 from penlight.runs.groups import open_group
 from penlight.runs.scores import FoldsScores, Scores, SeedsScores
 
 
-def final_verdict(path: Path, scores: Scores) -> str:
-    """Say of the model that the runs of a folder became how good it is by its scores."""
-    group = open_group(path)
-    return f"Averaged over {counted(len(group.folders), group.kind[:-1])}: {verdict_of(path, scores)}"
-
-
 def verdict_of(path: Path, scores: Scores | SeedsScores | FoldsScores) -> str:
     """Say how good the run, or the seeds or folds, of a folder are by their scores, how sure that is, and how they
     stand against the baselines."""
+    # Scores of one run are, of a folder of several, of the model that became of them.
     runs = [open_run(path)] if isinstance(scores, Scores) else open_group(path).runs()
     recipe, modality = runs[0].recipe, ""
     # Its description may no longer be where it was.
@@ -36,7 +30,7 @@ def verdict_of(path: Path, scores: Scores | SeedsScores | FoldsScores) -> str:
     return scores_verdict(
         scores,
         together["model"],
-        words=name + instead_words(together),
+        words=name + instead_words(together) + final_words(together),
         modality=modality,
         noun=runs[0].model_predictions("test").task.nouns[1],
     )

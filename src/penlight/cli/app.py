@@ -131,6 +131,9 @@ def train(
             min=2, help="Number of folds of train and val for cross-validation; their models are averaged into one."
         ),
     ] = None,
+    ensemble: Annotated[
+        bool, Option("--ensemble", help="With --seeds: average the models of all seeds into one.")
+    ] = False,
     repeats: Annotated[
         int, Option(min=1, max=100, help="How often --folds divides the images anew; all models are averaged.")
     ] = 1,
@@ -157,6 +160,8 @@ def train(
 
     if folds and seeds > 1:
         raise typer.BadParameter("--folds trains every fold with one seed; omit --seeds.", param_hint="--folds")
+    if ensemble and seeds < 2:
+        raise typer.BadParameter("It averages the models of several seeds; give --seeds 5.", param_hint="--ensemble")
     for given, option in ((no_test, "--no-test"), (repeats > 1, "--repeats")):
         if given and not folds:
             raise typer.BadParameter("It is for folds; give --folds 5.", param_hint=option)
@@ -169,7 +174,8 @@ def train(
         print_plan_made(asked.plan, json, full)
         with TrainingView(quiet=json) as shown, tracking(shown, track) as listener:
             how: dict[str, Any] = {"seed": seed, "images": not no_images, "out": out, "listener": listener}
-            result = train_request(asked, seeds=seeds, folds=folds, repeats=repeats, test=not no_test, **how)
+            how |= {"folds": folds, "repeats": repeats, "test": not no_test, "ensemble": ensemble}
+            result = train_request(asked, seeds=seeds, **how)
     give(result, json, lambda made: print_trained(made, full))
 
 

@@ -44,7 +44,7 @@ OPTION_GROUPS: Mapping[str, Sequence[str]] = {
         "ignore",
         "frame",
     ),
-    "Seeds and folds": ("seed", "seeds", "folds", "repeats", "no_test"),
+    "Seeds and folds": ("seed", "seeds", "ensemble", "folds", "repeats", "no_test"),
     "Search": ("trials", "time", "sampler", "space", "storage", "workers"),
     "Access": ("token_file", "no_auth", "allowed_host", "root_path", "forwarded_allow_ips"),
     "Output": ("no_images", "out", "csv", "track", "full", "json", "quiet"),

@@ -20,6 +20,9 @@ Floats = NDArray[np.float64]
 WITH_TRAIN = "val and train"
 """What held-out answers are called where those to train, out of fold, are among them."""
 
+OUT_OF_FOLD = "train and val, out of fold"
+"""What held-out answers are called where all are of models of folds that did not see the image."""
+
 THRESHOLD_RULES = ("fixed", "f1", "youden", "sensitivity", "specificity")
 
 
@@ -82,6 +85,7 @@ def find_decision(
     groups: Groups = None,
     train_groups: Groups = None,
     epoch_chosen: bool = False,
+    found_on: str = "val",
     known: KnownLabels = None,
     train_known: KnownLabels = None,
 ) -> Decision:
@@ -91,7 +95,7 @@ def find_decision(
     `out_of_fold`, (M, C) each, of images of train by models that did not see them. `known` (N, C) says which labels
     of val are known, and `train_known` (M, C) which of those of train. `groups` and `train_groups` say
     which images belong together, `prevalence` (C,) is the share in train, `epoch_chosen` says that val chose the
-    epoch. `calibration` as in `find_calibration`; `coverage` as in `fit_conformal`, whose sets are fitted on val
+    epoch, and `found_on` what val is. `calibration` as in `find_calibration`; `coverage` as in `fit_conformal`, whose sets are fitted on val
     alone: they promise something of the very model that answers later.
 
     Thresholds are of calibrated probabilities: "fixed" is 0.5 (or `wanted`); "f1" and "youden" maximise F1 or
@@ -105,7 +109,7 @@ def find_decision(
         raise UnknownNameError("threshold rule", rule, THRESHOLD_RULES)
     if rule in ("sensitivity", "specificity") and (wanted is None or not 0 < wanted <= 1):
         raise RecipeError(f"Thresholds by {rule} need the wanted value, above 0 and at most 1; {wanted} came.")
-    y, prob, found_on, of_val, of_all = y_val, prob_val, "val", groups, known
+    y, prob, of_val, of_all = y_val, prob_val, groups, known
     if out_of_fold is not None:
         of_all = join_known([(known, y_val), (train_known, out_of_fold[0])])
         y, prob = np.concatenate([y_val, out_of_fold[0]]), np.concatenate([prob_val, out_of_fold[1]])

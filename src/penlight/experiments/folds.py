@@ -17,8 +17,8 @@ from penlight.recipes import Recipe
 from penlight.runs import RunFolder, to_bytes, write_json
 from penlight.runs.dataset import DESCRIPTION, folds_described, seen_by, view_of
 from penlight.runs.files import json_text, sealed
-from penlight.runs.folder import FOLDS, SUMMARY, is_bare, is_untidy, read_folds, run_folder_in
-from penlight.runs.groups import open_group
+from penlight.runs.folder import FOLDS, MANIFEST, SUMMARY, is_bare, is_untidy, read_folds, run_folder_in
+from penlight.runs.groups import FINAL, open_group
 from penlight.runs.scores import FoldsScores, FoldsSummary
 from penlight.runs.scoring import FoldRuns, folds_scores
 from penlight.training.folds import Folds, make_folds
@@ -81,9 +81,11 @@ def claim_of(recipe: Recipe, divided: Folds, repeats: int = 1) -> dict[str, Any]
     }
 
 
-def continues(folder: Path, claim: Mapping[str, Any]) -> bool:
-    """Say whether a folder is empty, or holds an unfinished cross-validation of this very claim."""
-    unfinished = not is_inside(folder, SUMMARY) or is_untidy(folder)
+def continues(folder: Path, claim: Mapping[str, Any], *, final: bool) -> bool:
+    """Say whether a folder is empty, or holds an unfinished cross-validation of this very claim: where a `final` model
+    is wanted, one without it too."""
+    lacks_final = final and not is_inside(folder, f"{FINAL}/{MANIFEST}")
+    unfinished = lacks_final or not is_inside(folder, SUMMARY) or is_untidy(folder)
     with contextlib.suppress(RunError):
         return is_bare(folder) or (unfinished and read_folds(folder) == claim)
     return False

@@ -213,7 +213,7 @@ class KeptModel:
 @dataclass(frozen=True)
 class RunModel:
     """The model that a run keeps, and how it came: the `recipe` as it was carried out, what was `cut` for time, when
-    training `begun` and was `done`, in seconds of a clock."""
+    training `begun` and was `done`, in seconds of a clock. `final` says what became of folds or seeds."""
 
     recipe: Recipe
     task: Task
@@ -222,6 +222,7 @@ class RunModel:
     cut: str
     begun: float
     done: float
+    final: str | None = None
 
 
 @dataclass(frozen=True)
@@ -233,9 +234,17 @@ class _TestAnswers:
     accesses: Mapping[str, Any]
 
 
-def fit_model(writer: RunWriter, spec: RunSpec, baselines: Baselines, listener: ProgressListener) -> RunModel:
-    """Fit the recipe's model, choose between it and the linear baseline on val, and write what is kept."""
-    recipe, view, plan, begun = spec.recipe, baselines.view, spec.plan, time.perf_counter()
+def fit_model(
+    writer: RunWriter,
+    spec: RunSpec,
+    baselines: Baselines,
+    listener: ProgressListener,
+    view: ViewedDataset | None = None,
+) -> RunModel:
+    """Fit the recipe's model, choose between it and the linear baseline on val, and write what is kept. Where another
+    `view` is to be trained on, val is in its train: there is nothing to choose then, and no curve to keep."""
+    of_all, view = view is not None, view or baselines.view
+    recipe, plan, begun = spec.recipe, spec.plan, time.perf_counter()
     task = view.task.with_head(head=recipe.data.head, rule=recipe.decide.rule)
     listener.on_step(f"Training with seed {spec.seed}")
     listener.on_fit(task.headline, spec.place)
@@ -254,7 +263,10 @@ def fit_model(writer: RunWriter, spec: RunSpec, baselines: Baselines, listener: 
         stopped = recipe.train.model_copy(update={"stopped_after": len(fitted.history)})
         recipe = recipe.model_copy(update={"train": stopped})
         writer.write("recipe.toml", recipe.to_toml())
-    fitted, kept = choose_model(fitted, recipe, view, task, baselines)
+    if of_all:
+        fitted, kept = replace(fitted, history=[], out_of_fold=None), KeptModel(recipe.model.backbone)
+    else:
+        fitted, kept = choose_model(fitted, recipe, view, task, baselines)
     if fitted.network is not None:
         _write_network(writer, fitted, listener)
     return RunModel(recipe, task, fitted, kept, cut, begun, done)
@@ -317,7 +329,8 @@ def _provenance(
     held: dict[str, Any] = {KEEPS_IMAGES: spec.images} | ({} if spec.images else {MAPS_ALIKE: maps_alike})
     ahead = model.kept.ahead
     lead = None if ahead is None else MarginRow(ahead.value, ahead.error, model.kept.epoch)
-    kept = {"model": model.kept.model, "ahead_of_linear_on_val": lead, "cut_for_time": model.cut}
+    kept: dict[str, Any] = {"model": model.kept.model, "ahead_of_linear_on_val": lead, "cut_for_time": model.cut}
+    kept |= {} if model.final is None else {"final": model.final}
     return provenance_of(model.recipe, baselines, spec.seed, fitted | kept | dict(test.accesses) | held)
 
 
@@ -396,6 +409,8 @@ def _write_network(writer: RunWriter, fitted: Fitted, listener: ProgressListener
         if not isinstance(writer.recipe.model, Own):
             raise
         listener.on_warning(f"Keras cannot save this network, so the run has no model.keras: {first_line(error)}.")
+    if not fitted.history:
+        return
     table = io.StringIO()
     rows = csv.writer(table, lineterminator="\n")
     rows.writerow(f.name for f in fields(Epoch))

@@ -45,9 +45,10 @@ def seeds_go_on(folder: Path, recipe_hash: str, seed: int) -> bool:
 
 
 def summarise_seeds(
-    folder: Path, runs: Sequence[RunFolder], view: ViewedDataset | DataDescription
+    folder: Path, runs: Sequence[RunFolder], view: ViewedDataset | DataDescription, final: RunFolder | None = None
 ) -> Summary[SeedsScores]:
-    """Score the runs of a folder, one per seed, and draw their page."""
+    """Score the runs of a folder, one per seed, and draw their page; `final` is the run of the model that became of
+    theirs, if one did."""
     from penlight.reports import seeds_report
     from penlight.reports.content import content_of_run
 
@@ -55,7 +56,8 @@ def summarise_seeds(
     contents = [content_of_run(run, view) for run in runs]
     page = seeds_report(folder.name, contents, *over_seeds(scores))
     summary = sealed(SeedsSummary(**vars(scores), recipe_hash=runs[0].recipe.hash).to_dict())
-    return Summary("seeds", {REPORT: page.encode(), SUMMARY: json_text(summary).encode()}, scores)
+    told = replace(scores, final=None if final is None else final.metrics)
+    return Summary("seeds", {REPORT: page.encode(), SUMMARY: json_text(summary).encode()}, told, final)
 
 
 def over_seeds(scores: SeedsScores) -> "tuple[Sequence[Score], list[ComparedBaseline], Sequence[Subgroup]]":

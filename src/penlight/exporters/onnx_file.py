@@ -19,7 +19,7 @@ from penlight.models.averaged import AveragedModel
 from penlight.models.baselines import LOG_PIXELS
 from penlight.models.ensemble import EnsembleModel, FeatureModel, LinearMember, NetworkMember, Scorer
 from penlight.models.estimator import EstimatorModel
-from penlight.models.graph import IMAGE, Graph, Value
+from penlight.models.graph import IMAGE, Graph, Shape, Value
 from penlight.runs import ModelFacts
 from penlight.runs.encoders import named_encoders
 from penlight.runs.modelfile import check_model
@@ -104,7 +104,7 @@ def _averaged(graph: Graph, model: AveragedModel) -> Value:
         for encoder in named_encoders(check_model(content, where, beside=True), where):
             graph.properties |= encoder.to_property()
         widths = {output.name: output.type.tensor_type.shape.dim[1].dim_value for output in part.graph.output}
-        wanted = {name: (widths[name],) for name in ("logits", FEATURES) if name in widths}
+        wanted: dict[str, Shape] = {name: (widths[name],) for name in ("logits", FEATURES) if name in widths}
         said, *inner = graph.embed(part, IMAGE, IMAGE, wanted)
         logits.append(graph.double(said))
         features |= {own.name: own for own in inner}

@@ -297,7 +297,9 @@ class Train(Section):
     the class counts), "weights" weighs the loss by inverse class frequency (mean weight 1), "sampling" draws every
     class equally often. `precision` is that of the products inside the network; weights and scores stay float32.
     `stopped_after` is written by a run of a plan that the clock ended before its last epoch, so that its recipe
-    repeats it; it is no part of the recipe's hash.
+    repeats it; it is no part of the recipe's hash. `final` is what the folds of a cross-validation become: an
+    "ensemble", the mean of the logits of all their models, or with "refit" the recipe trained once more, on all of
+    train and val, for the median of their best epochs.
     """
 
     epochs: Count = 30
@@ -313,6 +315,7 @@ class Train(Section):
     balance_target: Literal["mean", "max"] = "mean"
     precision: Literal["float32", "bfloat16"] = "float32"
     stopped_after: Count | None = None
+    final: Literal["ensemble", "refit"] = "ensemble"
     loss: Loss = Loss()
     augment: Augment = Augment()
 
@@ -561,7 +564,7 @@ def differences(recipe: Recipe) -> dict[str, tuple[Any, Any]]:
     return {key: (default.get(key), value) for key, value in this.items() if default.get(key) != value}
 
 
-_ADDED: dict[str, Any] = {"decay": 1.0, "gradual": False, "head_on": "images"}
+_ADDED: dict[str, Any] = {"decay": 1.0, "gradual": False, "head_on": "images", "final": "ensemble"}
 """Keys that recipes did not always have, with what they meant without them: equal recipes keep their hash."""
 
 

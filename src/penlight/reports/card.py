@@ -26,6 +26,7 @@ from penlight.reports.verdict import (
     baselines_of,
     cut_words,
     decided_words,
+    final_words,
     finding_words,
     kept_words,
     model_cell,
@@ -364,7 +365,7 @@ def _partition(content: RunContent) -> str:
 def _model(content: RunContent) -> str:
     made, recipe = content.provenance, content.recipe
     parameters = made.get("parameters")
-    model = model_cell(content)
+    model = model_cell(content) + final_words(content.provenance).rstrip(",")
     found = [f"{model}, {counted(parameters, 'parameter')}" if parameters else model]
     if content.history is not None:
         found.append(f"{counted(len(content.history), 'epoch')}, weights of epoch {content.best_epoch}")

@@ -81,9 +81,9 @@ class RunContent:
     the headline scores of groups of test images, empty where `test` has no metadata. `folds` are those of a
     cross-validation, whose `test` are the answers of each fold to the images it left out; `divided` says into how
     many and how often, as `repeats` does. `final` are the scores on the test split of the model that became of all
-    folds, empty where none did. `unanswered` says which images have no
-    answer, and `ranking` is `test` with the places of the images in their folds instead of probabilities, for curves
-    of what ranks. `decision` is what made answers of `before`; None where each fold has its own.
+    folds, empty where none did, and `final_made` says how it did, as provenance.json. `unanswered` says which images
+    have no answer, and `ranking` is `test` with the places of the images in their folds instead of probabilities, for
+    curves of what ranks. `decision` is what made answers of `before`; None where each fold has its own.
     `no_subgroups` says by what there are no scores of groups, and why; None where the metadata of `test` says it.
     `holds` says in sentences what of the data the run folder holds. `ahead` is how far the headline score is above
     that of each baseline on the same images, empty for a run that did not keep it. `no_model_file` says why the run
@@ -127,6 +127,7 @@ class RunContent:
     divided: str = ""
     repeats: int = 1
     final: Sequence[Score] = ()
+    final_made: str = ""
     unanswered: Sequence[str] = ()
     ranking: Predictions | None = None
     decision: Decision | None = None
@@ -297,6 +298,7 @@ def content_of_folds(
         divided=scores.divided,
         repeats=scores.repeats or 1,
         final=() if final is None else final.metrics.metrics,
+        final_made="" if final is None else str(final.provenance.get("final", "")),
         folds=[
             FoldContent(number, run.path.name, headline_kept(run), _history(run, headline))
             for number, run in enumerate(runs, start=1)

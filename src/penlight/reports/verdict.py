@@ -96,7 +96,9 @@ def _verdict(
     return _sentence(
         find_row(content.rows, content.task.headline),
         content.task.headline,
-        _words_of(content, model_of(content)) + instead_words(content.provenance, model_of(content)),
+        _words_of(content, model_of(content))
+        + instead_words(content.provenance, model_of(content))
+        + final_words(content.provenance),
         images=counted_images(len(content.test), content.tested, content.dataset.modality) + of,
         noun=content.task.nouns[1],
         score=score,
@@ -218,6 +220,13 @@ def _kept_in_each(content: "RunContent") -> str:
 def _of_recipe(content: "RunContent") -> str:
     model = content.recipe.get("model", {})
     return str(model.get("name" if content.made_elsewhere else "backbone", "model"))
+
+
+def final_words(provenance: Mapping[str, Any]) -> str:
+    """Say how folds or seeds became the model, after its name: ", averaged over 5 trainings,"; empty for others."""
+    if provenance.get("final") == "refit":
+        return ", trained once more on all of train and val,"
+    return f", averaged over {len(provenance['members'])} trainings," if provenance.get("final") else ""
 
 
 def _words_of(content: "RunContent", model: str) -> str:

@@ -7,7 +7,7 @@ from dataclasses import field
 from functools import cache
 from importlib import metadata
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -69,6 +69,7 @@ class ProvenanceRecord(Record):
     machine: Annotated[dict[Name, Name | Whole], Field(max_length=100)] = field(default_factory=dict)
     ahead_of_linear_on_val: MarginRow | None = None
     cut_for_time: Text = ""
+    final: Literal["ensemble", "refit"] | None = None
     test_readings_before: Count | None = None
     keeps_images: Flag = True
     maps_alike: Finite | None = None

@@ -109,10 +109,11 @@ def decide_on(
     out_of_fold: NDArray[np.float64] | None = None,
     *,
     epoch_chosen: bool = False,
+    found_on: str = "val",
 ) -> Decision:
     """Find calibration, thresholds and cut points on predictions of val, as the model gave them, and on those of
     train that `out_of_fold`, (N_train, C), has where it is not NaN: each by a model that did not see the image.
-    `epoch_chosen` says that val also chose the epoch."""
+    `epoch_chosen` says that val also chose the epoch, and `found_on` what `val` is where it is another split."""
     # A labels file may know of no train: then val says how often each label is.
     train = view.splits.get("train", view.splits["val"])
     y_train, held_out, patients, train_known = train.y_true, None, train.groups, train.known
@@ -135,6 +136,7 @@ def decide_on(
         groups=val.units,
         train_groups=units_of(patients, each),
         epoch_chosen=epoch_chosen,
+        found_on=found_on,
         known=val.known,
         train_known=train_known,
     )
@@ -199,23 +201,26 @@ class FoldRuns:
     @property
     def out_of_fold(self) -> Predictions:
         """The answers to each image by the fold that left it out, of repeats the mean of their logits."""
-        return self._averaged("test")
+        return averaged(self.runs, "test", of=self.joined.predictions)
 
     @property
     def held_out(self) -> Predictions:
         """The same, with the answers of the folds that the image was val of: they were not trained on it either, and
         the more answers are averaged, the more these are like those of all models together."""
-        return self._averaged("test", "val")
+        return averaged(self.runs, "test", "val", of=self.joined.predictions)
 
-    def _averaged(self, *splits: str) -> Predictions:
-        first = self.joined.predictions
-        total, count = np.zeros(first.logits.shape), np.zeros((len(first), 1))
-        for own in (run.model_predictions(split) for run in self.runs for split in splits):
-            _, rows, places = np.intersect1d(first.index, own.index, assume_unique=True, return_indices=True)
-            total[rows] += own.logits[places]
-            count[rows] += 1
-        logits = total / count
-        return replace(first, logits=logits, prob=first.task.probabilities(logits))
+
+def averaged(runs: Sequence[RunFolder], *splits: str, of: Predictions | None = None) -> Predictions:
+    """Give predictions of images, those that the first run has of the first split or the images `of` others, by the
+    mean of the logits that the runs have of each in any of the splits."""
+    first = runs[0].model_predictions(splits[0]) if of is None else of
+    total, count = np.zeros(first.logits.shape), np.zeros((len(first), 1))
+    for own in (run.model_predictions(split) for run in runs for split in splits):
+        _, rows, places = np.intersect1d(first.index, own.index, assume_unique=True, return_indices=True)
+        total[rows] += own.logits[places]
+        count[rows] += 1
+    logits = total / count
+    return replace(first, logits=logits, prob=first.task.probabilities(logits))
 
 
 def open_folds(path: Path) -> FoldRuns:

@@ -39,6 +39,7 @@ _KEPT_PROVENANCE = (
     "parameters",
     "best_epoch",
     "members",
+    "final",
     "durations",
     "versions",
     "machine",

@@ -5,7 +5,7 @@ test of a training on the others, and test itself is left alone.
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
@@ -68,10 +68,18 @@ class Folds:
     def fold(self, number: int) -> ViewedDataset:
         """Give what a fold is trained on, as a dataset of its own: the fold is its test, and one part in `INNER` of
         the others its val. Its MD5 is that of the dataset and of how it was divided."""
+        return self._divided(self.parts(number), self._md5(number))
+
+    def all_as_train(self) -> ViewedDataset:
+        """Give all of train and val as the train of a dataset of its own. Its val and test are the first fold: a
+        training looks at val, and nothing may be chosen by it."""
+        part = self.whole.part(self.number == 0)
+        return self._divided({"train": self.whole, "val": part, "test": part}, self._md5(self.count))
+
+    def _divided(self, parts: Mapping[str, ViewedSplit], md5: str) -> ViewedDataset:
         pooled = [self.view.dataset.splits[name] for name in ("train", "val")]
         labels = _joined([split.labels for split in pooled])
         known = join_known([(split.known, split.labels) for split in pooled])
-        parts = self.parts(number)
         stored = {
             name: Split(
                 put_together([part.chosen]),
@@ -83,7 +91,7 @@ class Folds:
             for name, part in parts.items()
         }
         info = replace(self.view.dataset.info, samples=None)
-        dataset = replace(self.view.dataset, info=info, splits=stored, md5=self._md5(number))
+        dataset = replace(self.view.dataset, info=info, splits=stored, md5=md5)
         return ViewedDataset(dataset, self.view.view, self.view.task, parts)
 
     def parts(self, number: int) -> dict[str, ViewedSplit]:

@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from penlight import FoldsScores, Scores, SeedsScores
-from penlight.api.verdicts import final_verdict, verdict_of
+from penlight.api.verdicts import verdict_of
 from penlight.cli.show.lines import print_json, say
 from penlight.cli.show.output import console, interval, number, plain_table
 from penlight.evaluation import Score
@@ -45,7 +45,7 @@ def print_scores(
     out = console()
     out.print(scores_verdict(scores, "") if run is None else verdict_of(run, scores), style="bold")
     if not isinstance(scores, Scores) and scores.final is not None and run is not None:
-        out.print(final_verdict(run, scores.final), style="bold")
+        out.print(verdict_of(run, scores.final), style="bold")
     out.print()
     if full:
         print_score_tables(scores)
