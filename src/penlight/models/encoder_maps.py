@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     from penlight.models.encoder_file import Encoder
 
-_KEEP_NUMBERS = ("Flatten", "Identity", "Reshape", "Squeeze")
+_KEEP_NUMBERS = ("Cast", "Flatten", "Identity", "Reshape", "Squeeze")
 _NEAR = 1e-4
 
 
@@ -33,7 +33,7 @@ def averaged_maps(encoder: "Encoder", side: int) -> AveragedMaps | None:
     their average, as computing an image shows."""
     import onnx
 
-    from penlight.runs.session import LocalSession
+    from penlight.runs.session import compute_once
 
     found = _averaged_by(encoder)
     if found is None:
@@ -46,8 +46,9 @@ def averaged_maps(encoder: "Encoder", side: int) -> AveragedMaps | None:
     shape = (1, side, side, encoder.channels)
     image = np.random.default_rng(0).integers(0, 256, shape).astype(encoder.dtype)
     image = image if encoder.layout == "NHWC" else np.ascontiguousarray(image.transpose(0, 3, 1, 2))
-    session = LocalSession(asked.SerializeToString(), encoder.path.name, None, spinning=False, reads=encoder.input)
-    maps, features = session.run([name, encoder.output], image)
+    refers = {encoder.sha256: encoder.path} if encoder.refers else {}
+    wanted = [name, encoder.output]
+    maps, features = compute_once(asked.SerializeToString(), encoder.path.name, encoder.input, wanted, image, refers)
     if maps.ndim != 4:
         return None
     _, height, width, depth = maps.transpose(0, 2, 3, 1).shape if first else maps.shape
