@@ -184,7 +184,7 @@ def _most(images: Images) -> int:
 
 def _axes(standard: Floats) -> Floats:
     """Give the first principal components (F, k) of standardised features (M, F), by a projection that powers of
-    their covariance turn (Halko, Martinsson and Tropp, 2011, algorithm 4.4); scikit-learn takes a second to import."""
+    their covariance turn (Halko, Martinsson and Tropp, 2011, algorithm 4.4): scikit-learn is slow to import."""
     count = min(_COMPONENTS, *standard.shape)
     width = min(count + _MORE, *standard.shape)
     span = np.random.default_rng(0).normal(size=(standard.shape[1], width)).astype(np.float32)
