@@ -32,7 +32,12 @@ def probed(path, task, side=28, sides=(28,), **said):
     rng = np.random.default_rng(5)
     width, labels = features.encoder.width * len(sides), len(task.labels)
     probes = [
-        Probe(Encoded(), task.exclusive, rng.normal(0, 0.3, (width, labels)), rng.normal(0, 0.3, labels))
+        Probe(
+            Encoded(),
+            task.exclusive,
+            weights=rng.normal(0, 0.3, (width, labels)),
+            bias=rng.normal(0, 0.3, labels),
+        )
         for _ in range(2)
     ]
     members = [FeatureModel(features, probe, task.exclusive) for probe in probes]

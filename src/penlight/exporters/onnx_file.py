@@ -13,13 +13,13 @@ from penlight.evaluation.calibration import UNCALIBRATED
 from penlight.exporters.answers import answers
 from penlight.exporters.estimator import estimator_nodes
 from penlight.exporters.features import GraphFeatures
-from penlight.exporters.layers import network_nodes
 from penlight.models import LinearBaseline, MajorityBaseline
 from penlight.models.averaged import AveragedModel
 from penlight.models.baselines import LOG_PIXELS
 from penlight.models.ensemble import EnsembleModel, FeatureModel, LinearMember, NetworkMember, Scorer
 from penlight.models.estimator import EstimatorModel
 from penlight.models.graph import IMAGE, Graph, Shape, Value
+from penlight.models.layers import network_nodes
 from penlight.runs import ModelFacts
 from penlight.runs.encoders import named_encoders
 from penlight.runs.modelfile import check_model

@@ -19,7 +19,7 @@ from penlight import disk
 from penlight.errors import EncoderError, RunError, first_line
 from penlight.escaping import named, printable
 from penlight.models.graph import OPSETS
-from penlight.models.weights import find_weights
+from penlight.models.weights import encoder_hash, find_weights
 from penlight.parsing import LARGEST_TOML, parse_toml
 from penlight.recipes.recipe import Encoded, Section, invalid_value
 from penlight.records import Digest, Name, Text
@@ -37,6 +37,9 @@ from penlight.runs.session import compute_once
 
 if TYPE_CHECKING:
     import onnx
+
+KERAS_FILES = (".keras", ".h5")
+"""How names of Keras files end."""
 
 USUAL_SIDE = 224
 """Pixels a side of images for an encoder that takes any size and says nothing of it."""
@@ -135,6 +138,11 @@ class Encoder:
         """The network, whole."""
         return _load(read_encoder(self.path), refer=self.refers)
 
+    @property
+    def learned_from(self) -> str:
+        """Give the MD5 of the dataset that a run's model was trained on; empty for other encoders."""
+        return next((each.value for each in self.model.metadata_props if each.key == "data_md5"), "")
+
     def compute(self, outputs: Sequence[str], images: NDArray[Any]) -> list[NDArray[np.floating]]:
         """Compute values of the network by their names, of images as it wants them, in a worker process. RunError if
         they cannot be computed."""
@@ -191,14 +199,23 @@ def find_encoder(options: Encoded) -> Encoder:
     """Open the encoder of a recipe. DataError if its file is not there, EncoderError if it is another than the recipe
     says, or cannot be used."""
     said = {key: getattr(options, key) for key in ("pixels", "output") if getattr(options, key)}
-    encoder = open_encoder(find_weights(options.weights), said)
-    if options.sha256 and encoder.sha256 != options.sha256:
+    path = find_weights(options.weights)
+    if options.sha256 and (sha256 := encoder_hash(path)) != options.sha256:
         raise EncoderError(
-            f"{encoder.path} is another encoder than the recipe's: its SHA-256 is {encoder.sha256[:12]}..., and "
+            f"{path} is another encoder than the recipe's: its SHA-256 is {sha256[:12]}..., and "
             f"{options.sha256[:12]}... was expected.",
             "Put the file that was used there, or name another with --set model.weights=PATH.",
         )
-    return encoder
+    return open_encoder(as_onnx(path, options.network), said)
+
+
+def as_onnx(path: Path, network: str = "") -> Path:
+    """Give the ONNX file of an encoder, of a Keras file the one that is made of it; see `keras_encoder`."""
+    if path.suffix not in KERAS_FILES:
+        return path
+    from penlight.models.keras_encoder import keras_as_onnx
+
+    return keras_as_onnx(path, network)
 
 
 def said_of(path: Path) -> Said:
@@ -429,7 +446,7 @@ def _features_of(model: "onnx.ModelProto", outputs: list[str], path: Path) -> tu
     constants = {each.name for each in model.graph.initializer}
     constants |= {node.output[0] for node in model.graph.node if node.op_type == "Constant"}
     last = made_by.get(outputs[0])
-    while last is not None and last.op_type in (*_CLASSIFIER_ENDS, "Identity", "Add") and last.input:
+    while last is not None and last.op_type in (*_CLASSIFIER_ENDS, "Add", "Cast", "Identity") and last.input:
         free = [name for name in last.input if name not in constants]
         if len(free) != 1:
             break

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     from penlight.models.encoder_file import Encoder
 
-_KEEP_NUMBERS = ("Flatten", "Identity", "Reshape", "Squeeze")
+_KEEP_NUMBERS = ("Cast", "Flatten", "Identity", "Reshape", "Squeeze")
 _NEAR = 1e-4
 
 

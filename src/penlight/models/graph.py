@@ -100,9 +100,9 @@ class Graph:
     The methods named as functions of `keras.ops` do the same, so that what is written for one can run on the other.
     """
 
-    def __init__(self, shape: Shape) -> None:
-        """Begin with the input `image`, (N, *shape) uint8."""
-        self.shape = shape
+    def __init__(self, shape: Shape, *, free: bool = False) -> None:
+        """Begin with the input `image`, (N, *shape) uint8; of a `free` graph height and width may be others too."""
+        self.shape, self.free = shape, free
         self._nodes: list[onnx.NodeProto] = []
         self._constants: dict[tuple[str, Shape, bytes], str] = {}
         self._initializers: list[TensorProto] = []
@@ -330,6 +330,10 @@ class Graph:
         self._opsets[""], self._ir_version = age, max(self._ir_version, model.ir_version)
         return model
 
+    @property
+    def _declared(self) -> list[int | str]:
+        return ["H", "W", *self.shape[2:]] if self.free else [*self.shape]
+
     def model(self, outputs: dict[str, Value], version: str, properties: dict[str, str]) -> onnx.ModelProto:
         """Give the checked model with its outputs (N, F) as float32, and its properties.
 
@@ -343,7 +347,7 @@ class Graph:
             helper.make_graph(
                 self._nodes,
                 "penlight",
-                [helper.make_tensor_value_info(IMAGE, TensorProto.UINT8, ["N", *self.shape])],
+                [helper.make_tensor_value_info(IMAGE, TensorProto.UINT8, ["N", *self._declared])],
                 [helper.make_tensor_value_info(n, TensorProto.FLOAT, ["N", *v.shape]) for n, v in outputs.items()],
                 self._initializers,
             ),

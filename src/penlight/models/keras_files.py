@@ -20,7 +20,7 @@ from penlight.models.backend import graph_of, load_keras
 from penlight.parsing import parse_json_object
 from penlight.runs import RunFolder
 
-TRAINING_LAYERS = {
+TRAINING_LAYERS: set[str] = {
     "GaussianDropout", "GaussianNoise", "RandomBrightness", "RandomContrast", "RandomFlip", "RandomRotation",
     "RandomTranslation", "RandomZoom", "SpatialDropout2D",
 }  # fmt: skip
@@ -81,9 +81,9 @@ LARGEST_MAPS = 1 << 28
 NETWORK = "model.keras"
 """The file of a run with its network."""
 
-_CONFIG, _WEIGHTS = "config.json", "model.weights.h5"
+_CONFIG, WEIGHTS = "config.json", "model.weights.h5"
 _FUNCTION_KEYS = ("activation", "_initializer", "_regularizer", "_constraint")
-_MEMBERS = {_CONFIG, _WEIGHTS, "metadata.json", "penlight.json"}
+_MEMBERS = {_CONFIG, WEIGHTS, "metadata.json", "penlight.json"}
 _DEEPEST_GROUP, _MOST_OBJECTS = 40, 100_000
 
 
@@ -97,8 +97,9 @@ class Archive:
     n_weights: int
 
 
-def open_archive(content: bytes, allowed: Collection[str] = ()) -> Archive:
+def open_archive(content: bytes, allowed: Collection[str] = (), *, elsewhere: bool = False) -> Archive:
     """Check a .keras file. RunError says what in it is refused, and zipfile.BadZipFile or OSError that it is damaged.
+    One that Keras wrote `elsewhere` may also be sequential and say how it was compiled, which is not read.
 
     `allowed` names further classes, as "module.ClassName", or as "package>Name" where they are registered with Keras:
     those of a builder that the user of this machine has named.
@@ -108,22 +109,30 @@ def open_archive(content: bytes, allowed: Collection[str] = ()) -> Archive:
         names = [member.filename for member in members]
         if strange := set(names) - _MEMBERS or {name for name in names if names.count(name) > 1}:
             raise refused(f"it holds {_some(strange)}, which Penlight does not write")
-        if missing := {_CONFIG, _WEIGHTS} - set(names):
+        if missing := {_CONFIG, WEIGHTS} - set(names):
             raise refused(f"it lacks {_some(missing)}")
         # Keras stores members as they are, so that none can be larger than the file.
         if any(member.compress_type != zipfile.ZIP_STORED for member in members):
             raise refused("its parts are compressed, which Keras does not do")
         if sum(member.file_size for member in members) > len(content):
             raise refused("its parts say that they are larger than the file")
-        config, weights = archive.read(_CONFIG), archive.read(_WEIGHTS)
+        config, weights = archive.read(_CONFIG), archive.read(WEIGHTS)
     values = parse_json_object(config, "The network's config", _REMEDY, error=RunError, largest=LARGEST_CONFIG)
-    check_config(values, allowed)
+    if elsewhere:
+        values["compile_config"] = None
+    check_config(values, allowed, (_FUNCTIONAL, _SEQUENTIAL) if elsewhere else (_FUNCTIONAL,))
     return Archive({**values, "compile_config": None}, weights, check_hdf5(weights))
 
 
-def check_config(config: dict[str, Any], allowed: Collection[str] = ()) -> None:
-    """Check the config of a network, as Keras writes it: each object in it is of an allowed class. RunError else."""
-    if (config.get("module"), config.get("class_name")) != ("keras.src.models.functional", "Functional"):
+_FUNCTIONAL, _SEQUENTIAL = ("keras.src.models.functional", "Functional"), ("keras", "Sequential")
+
+
+def check_config(
+    config: dict[str, Any], allowed: Collection[str] = (), kinds: Collection[tuple[str, str]] = (_FUNCTIONAL,)
+) -> None:
+    """Check the config of a network, as Keras writes it: each object in it is of an allowed class, and the network of
+    one of the `kinds`. RunError else."""
+    if (config.get("module"), config.get("class_name")) not in kinds:
         raise refused("it is no functional Keras network")
     for item in _objects(config):
         if "class_name" in item:
@@ -248,12 +257,12 @@ def network_bytes(network: Any) -> bytes:
         return path.read_bytes()
 
 
-def network_from_bytes(content: bytes, allowed: Collection[str] = ()) -> Any:
+def network_from_bytes(content: bytes, allowed: Collection[str] = (), *, elsewhere: bool = False) -> Any:
     """Build a network from a .keras file that may come from a stranger. No code in it is run, no class outside
-    `CLASSES` and `allowed` is made, and no array is larger than the file. RunError if it is damaged, or
-    holds anything else."""
+    `CLASSES` and `allowed` is made, and no array is larger than the file. `elsewhere` as in `open_archive`. RunError
+    if it is damaged, or holds anything else."""
     try:
-        archive = open_archive(content, allowed)
+        archive = open_archive(content, allowed, elsewhere=elsewhere)
         network = _built(archive)
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "model.weights.h5"
@@ -314,7 +323,7 @@ def _require_small(network: Any, n_weights: int) -> None:
 
 
 def _output_shapes(network: Any) -> Iterator[tuple[int | None, ...]]:
-    for operation in network.operations:
+    for operation in graph_of(network).operations:
         for node in operation._inbound_nodes:
             yield from (tensor.shape for tensor in node.outputs)
         if (inner := graph_of(operation)) is not None:

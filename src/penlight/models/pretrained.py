@@ -27,13 +27,13 @@ SMALLEST_INPUT = 32
 """The side in pixels below which no network of `keras.applications` can be built."""
 
 
-def _blue_first(x: Tensor) -> Tensor:
+def blue_first(x: Tensor) -> Tensor:
     """Turn channels round and take ImageNet's mean away, as the original ResNet did."""
     keras = load_keras()
     return keras.layers.Rescaling(1.0, offset=[-103.939, -116.779, -123.68])(keras.ops.flip(x, axis=-1))
 
 
-def _standardised(x: Tensor) -> Tensor:
+def standardised(x: Tensor) -> Tensor:
     """Take ImageNet's mean away and divide by its standard deviation, channel by channel."""
     mean, spread = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
     scale = [1 / (255 * s) for s in spread]
@@ -59,7 +59,8 @@ class _Application:
         return self.file.format(width=_WIDTHS.get(options.width, "1_0"), side=side)
 
 
-def _plus_minus_one(x: Tensor) -> Tensor:
+def plus_minus_one(x: Tensor) -> Tensor:
+    """Bring pixels to -1 to 1."""
     return load_keras().layers.Rescaling(1 / 127.5, offset=-1.0)(x)
 
 
@@ -67,18 +68,18 @@ _WIDTHS = {0.25: "2_5", 0.5: "5_0", 0.75: "7_5", 1.0: "1_0"}
 
 APPLICATIONS: dict[str, _Application] = {
     "mobilenet": _Application(
-        "MobileNet", _plus_minus_one, "mobilenet_{width}_{side}_tf_no_top.h5", (128, 160, 192, 224)
+        "MobileNet", plus_minus_one, "mobilenet_{width}_{side}_tf_no_top.h5", (128, 160, 192, 224)
     ),
     "mobilenetv2": _Application(
         "MobileNetV2",
-        _plus_minus_one,
+        plus_minus_one,
         "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_1.0_{side}_no_top.h5",
         (96, 128, 160, 192, 224),
     ),
-    "resnet50": _Application("ResNet50", _blue_first, "resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5"),
+    "resnet50": _Application("ResNet50", blue_first, "resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5"),
     "efficientnetv2b0": _Application("EfficientNetV2B0", lambda x: x, "efficientnetv2-b0_notop.h5"),
     "densenet121": _Application(
-        "DenseNet121", _standardised, "densenet121_weights_tf_dim_ordering_tf_kernels_notop.h5"
+        "DenseNet121", standardised, "densenet121_weights_tf_dim_ordering_tf_kernels_notop.h5"
     ),
 }
 

@@ -9,6 +9,7 @@ from penlight.data.remembered import find_reference
 from penlight.errors import DataError
 from penlight.recipes import Encoded, Pretrained, Recipe
 from penlight.runs.encoders import ENDING, kept_encoder, read_encoder
+from penlight.runs.predictor import MODEL
 
 
 def require_weights(options: object) -> None:
@@ -48,14 +49,16 @@ def weights_file(options: object) -> str:
 
 def find_weights(name: str) -> Path:
     """Find a weights file by its path, by its name in $PENLIGHT_DATA or in the folder of encoders, there without its
-    ending too, or where the user has named it on this machine before. DataError if it is not there."""
+    ending too, or where the user has named it on this machine before; of a run its model.onnx. DataError if it is
+    not there."""
     names = list(dict.fromkeys([name, f"{name.removesuffix(ENDING)}{ENDING}"]))
     places = [Path(name).expanduser(), *(folder / each for folder in environment_folders() for each in names)]
     if Path(name).name == name:
         places.append(kept_encoder(name.removesuffix(ENDING)))
     for place in places:
-        if place.is_file():
-            return place
+        file = place / MODEL if place.is_dir() else place
+        if file.is_file():
+            return file
     if (remembered := find_reference(name)) is not None:
         return remembered
     looked = ", ".join(str(place) for place in dict.fromkeys(places))

@@ -190,18 +190,21 @@ class Perceptron(_FeatureBased):
 class Encoded(Section):
     """Features of the images by a network trained elsewhere, an encoder, and a probe on them.
 
-    `weights` is the path or name of an ONNX file, looked for in $PENLIGHT_DATA too, and `sha256` its hash once it was
-    found. `pixels` and `output` say what the file does not: how it wants pixels, and which of its values are the
-    features. Images are brought to each of `sizes`, and the features of all stand beside one another; without them
-    sizes are chosen by that of the images. The `probe` is a logistic regression, a ridge regression, which is faster,
-    or the vote of the nearest images, which shows how much of its score is the encoder's. Its `strength` is the
-    inverse regularisation C, chosen by images left out where it is None; `balance` weighs rare classes up.
+    `weights` is the path or name of an ONNX file, of a Keras file or of a run, looked for in $PENLIGHT_DATA too, and
+    `sha256` its hash once it was found. `network` names the one of keras.applications that a file of weights is of,
+    where its own name does not. `pixels` and `output` say what the file does not: how it wants pixels, and which of
+    its values are the features. Images are brought to each of `sizes`, and the features of all stand beside one
+    another; without them sizes are chosen by that of the images. The `probe` is a logistic regression, a ridge
+    regression, which is faster, or the vote of the nearest images, which shows how much of its score is the
+    encoder's. Its `strength` is the inverse regularisation C, chosen by images left out where it is None; `balance`
+    weighs rare classes up.
     """
 
     backbone: Literal["encoder"] = "encoder"
     weights: Annotated[PathText, Field(min_length=1)] = "encoder.onnx"
     sha256: Annotated[str, Field(pattern=r"^([0-9a-f]{64})?$")] = ""
     sizes: Annotated[tuple[Annotated[int, Field(ge=8, le=2048)], ...], Field(max_length=5)] = ()
+    network: Name = ""
     pixels: Name = ""
     output: Name = ""
     probe: Literal["logistic", "ridge", "knn"] = "logistic"

@@ -15,8 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from penlight.errors import ExportError
-from penlight.models import load_keras
-from penlight.models.backend import graph_of
+from penlight.models.backend import graph_of, load_keras
 from penlight.models.graph import Graph, Value
 from penlight.models.keras_files import TRAINING_LAYERS
 from penlight.numbers import counted
@@ -50,7 +49,7 @@ def _require_known(network: Any) -> None:
         listed = ", ".join(f"{own.name} ({type(own).__name__})" for own in unknown)
         raise ExportError(
             f"The network has {counted(len(unknown), 'layer')} without an ONNX form in Penlight: {listed}.",
-            "Use layers that have one, or add functions for them to penlight/exporters/layers.py.",
+            "Use layers that have one, or add functions for them to penlight/models/layers.py.",
         )
 
 
@@ -63,7 +62,7 @@ def _require(layer: Layer, holds: bool, what: str) -> None:
     if not holds:
         raise ExportError(
             f"The layer {layer.name} ({type(layer).__name__}) {what}, which has no ONNX form in Penlight.",
-            "Extend its function in penlight/exporters/layers.py.",
+            "Extend its function in penlight/models/layers.py.",
         )
 
 
@@ -79,43 +78,62 @@ def _activated(graph: Graph, layer: Layer, x: Value) -> Value:
 
 _ACTIVATIONS: dict[str, Callable[[Graph, Value], Value]] = {
     "elu": lambda graph, x: graph.unary("Elu", x),
+    "hard_sigmoid": lambda graph, x: graph.unary("HardSigmoid", x, alpha=1 / 6, beta=0.5),
+    "hard_silu": lambda graph, x: graph.unary("HardSwish", x),
     "gelu": lambda graph, x: x * 0.5 * (graph.unary("Erf", x * math.sqrt(0.5)) + 1.0),
     "leaky_relu": lambda graph, x: graph.unary("LeakyRelu", x, alpha=0.2),
     "linear": lambda graph, x: x,
     "relu": lambda graph, x: graph.unary("Relu", x),
     "sigmoid": lambda graph, x: graph.sigmoid(x),
     "silu": lambda graph, x: x * graph.sigmoid(x),
+    "softmax": lambda graph, x: graph.softmax(graph.channels_last(x)),
     "tanh": lambda graph, x: graph.tanh(x),
 }
 
 
-def _padding(layer: Layer, sides: Sequence[int], window: Sequence[int]) -> tuple[list[int], list[int]]:
-    """Give ONNX's pads (top, left, bottom, right) and the output's sides; "same" puts the odd pixel after."""
+def _padding(
+    graph: Graph, layer: Layer, sides: Sequence[int], window: Sequence[int]
+) -> tuple[dict[str, Any], list[int]]:
+    """Give ONNX's attributes of padding and the output's sides; "same" puts the odd pixel after."""
     dilation = getattr(layer, "dilation_rate", (1, 1))
     reach = [(k - 1) * d + 1 for k, d in zip(window, dilation, strict=True)]
     if layer.padding == "valid":
-        return [0, 0, 0, 0], [(n - r) // s + 1 for n, r, s in zip(sides, reach, layer.strides, strict=True)]
+        out = [(n - r) // s + 1 for n, r, s in zip(sides, reach, layer.strides, strict=True)]
+        return {"pads": [0, 0, 0, 0]}, out
     out = [-(-n // s) for n, s in zip(sides, layer.strides, strict=True)]
     total = [max((o - 1) * s + r - n, 0) for o, s, r, n in zip(out, layer.strides, reach, sides, strict=True)]
-    return [t // 2 for t in total] + [t - t // 2 for t in total], out
+    if graph.free:
+        return {"auto_pad": "SAME_UPPER"}, out
+    return {"pads": [t // 2 for t in total] + [t - t // 2 for t in total]}, out
 
 
 def _conv(graph: Graph, layer: Layer, x: Value) -> Value:
     kernel = _numpy(layer.kernel).transpose(3, 2, 0, 1)
-    return _activated(graph, layer, _convolved(graph, layer, x, kernel, layer.groups))
+    return _activated(graph, layer, _convolved(graph, layer, x, kernel, layer.bias, layer.groups))
 
 
 def _depthwise(graph: Graph, layer: Layer, x: Value) -> Value:
-    kernel = _numpy(layer.kernel).transpose(2, 3, 0, 1)
-    kernel = kernel.reshape(-1, 1, *kernel.shape[2:])
-    return _activated(graph, layer, _convolved(graph, layer, x, kernel, x.shape[-1]))
+    return _activated(graph, layer, _convolved(graph, layer, x, *_of_each(layer.kernel, layer.bias)))
 
 
-def _convolved(graph: Graph, layer: Layer, x: Value, kernel: Floats, groups: int) -> Value:
+def _separable(graph: Graph, layer: Layer, x: Value) -> Value:
+    x = _convolved(graph, layer, x, *_of_each(layer.depthwise_kernel, None))
+    names = [x.name, graph.constant(_numpy(layer.pointwise_kernel).transpose(3, 2, 0, 1))]
+    names += [] if layer.bias is None else [graph.constant(_numpy(layer.bias))]
+    return _activated(graph, layer, graph.node("Conv", names, (*x.shape[:2], layer.filters), first=True))
+
+
+def _of_each(kernel: Any, bias: Any) -> tuple[Floats, Any, int]:
+    """Give the kernel, the bias and the groups of a convolution of each channel by itself."""
+    turned = _numpy(kernel).transpose(2, 3, 0, 1)
+    return turned.reshape(-1, 1, *turned.shape[2:]), bias, len(turned)
+
+
+def _convolved(graph: Graph, layer: Layer, x: Value, kernel: Floats, bias: Any, groups: int) -> Value:
     """Convolve with a kernel (out, in / groups, height, width)."""
-    pads, sides = _padding(layer, x.shape[:2], kernel.shape[2:])
+    padding, sides = _padding(graph, layer, x.shape[:2], kernel.shape[2:])
     names = [graph.channels_first(x).name, graph.constant(kernel)]
-    names += [graph.constant(_numpy(layer.bias))] if layer.use_bias else []
+    names += [] if bias is None else [graph.constant(_numpy(bias))]
     return graph.node(
         "Conv",
         names,
@@ -125,7 +143,7 @@ def _convolved(graph: Graph, layer: Layer, x: Value, kernel: Floats, groups: int
         strides=list(layer.strides),
         dilations=list(layer.dilation_rate),
         group=groups,
-        pads=pads,
+        **padding,
     )
 
 
@@ -137,6 +155,15 @@ def _normalised(graph: Graph, layer: Layer, x: Value) -> Value:
     x = graph.channels_first(x) if len(x.shape) == 3 else x
     names = [graph.constant(array) for array in (scale, shift, mean, variance)]
     return graph.node("BatchNormalization", [x.name, *names], x.shape, first=x.first, epsilon=float(layer.epsilon))
+
+
+def _normalised_places(graph: Graph, layer: Layer, x: Value) -> Value:
+    """Normalise the channels of each place by themselves."""
+    _require(layer, tuple(np.atleast_1d(layer.axis)) in ((-1,), (len(x.shape),)), "does not normalise the last axis")
+    ones = np.ones(x.shape[-1], np.float32)
+    scale, shift = _numpy(layer.gamma) if layer.scale else ones, _numpy(layer.beta) if layer.center else 0 * ones
+    names = [graph.channels_last(x).name, graph.constant(scale), graph.constant(shift)]
+    return graph.node("LayerNormalization", names, x.shape, axis=-1, epsilon=float(layer.epsilon))
 
 
 def _relu(graph: Graph, layer: Layer, x: Value) -> Value:
@@ -151,7 +178,7 @@ def _relu(graph: Graph, layer: Layer, x: Value) -> Value:
 
 
 def _pooled(kind: str, graph: Graph, layer: Layer, x: Value) -> Value:
-    pads, sides = _padding(layer, x.shape[:2], layer.pool_size)
+    padding, sides = _padding(graph, layer, x.shape[:2], layer.pool_size)
     return graph.node(
         kind,
         [graph.channels_first(x).name],
@@ -159,7 +186,7 @@ def _pooled(kind: str, graph: Graph, layer: Layer, x: Value) -> Value:
         first=True,
         kernel_shape=list(layer.pool_size),
         strides=list(layer.strides),
-        pads=pads,
+        **padding,
     )
 
 
@@ -176,10 +203,12 @@ def _largest(graph: Graph, layer: Layer, x: Value) -> Value:
 
 
 def _dense(graph: Graph, layer: Layer, x: Value) -> Value:
-    _require(layer, len(x.shape) == 1, "is applied to more than one axis")
-    return _activated(
-        graph, layer, graph.dense(x, _numpy(layer.kernel), _numpy(layer.bias) if layer.use_bias else None)
-    )
+    kernel, bias = _numpy(layer.kernel), _numpy(layer.bias) if layer.use_bias else None
+    if len(x.shape) == 1:
+        return _activated(graph, layer, graph.dense(x, kernel, bias))
+    shape = (*x.shape[:-1], kernel.shape[1])
+    made = graph.node("MatMul", [graph.channels_last(x).name, graph.constant(kernel)], shape)
+    return _activated(graph, layer, made if bias is None else made + bias)
 
 
 def _side_by_side(graph: Graph, layer: Layer, values: list[Value]) -> Value:
@@ -201,7 +230,7 @@ def _standardised(graph: Graph, layer: Layer, x: Value) -> Value:
 def _resized(graph: Graph, layer: Layer, x: Value) -> Value:
     plain = not (layer.crop_to_aspect_ratio or layer.pad_to_aspect_ratio or layer.antialias)
     _require(layer, layer.interpolation == "bilinear" and plain, "does more than bilinear resizing")
-    if x.shape[:2] == (layer.height, layer.width):
+    if x.shape[:2] == (layer.height, layer.width) and not graph.free:
         return x
     x = graph.channels_first(x)
     sides = graph.constant([layer.height, layer.width], np.int64)
@@ -221,6 +250,15 @@ def _padded(graph: Graph, layer: Layer, x: Value) -> Value:
     pads = graph.constant([0, 0, top, left, 0, 0, bottom, right], np.int64)
     shape = (x.shape[0] + top + bottom, x.shape[1] + left + right, x.shape[2])
     return graph.node("Pad", [graph.channels_first(x).name, pads], shape, first=True)
+
+
+def _cropped(graph: Graph, layer: Layer, x: Value) -> Value:
+    (top, bottom), (left, right) = layer.cropping
+    # Counted from the end, so that sides may be others.
+    bounds = [[top, left], [-bottom or 2**31, -right or 2**31], [2, 3]]
+    shape = (x.shape[0] - top - bottom, x.shape[1] - left - right, x.shape[2])
+    names = [graph.channels_first(x).name, *(graph.constant(bound, np.int64) for bound in bounds)]
+    return graph.node("Slice", names, shape, first=True)
 
 
 def _column(graph: Graph, layer: Layer, x: Value) -> Value:
@@ -281,7 +319,10 @@ LAYERS: dict[str, Callable[..., Value]] = {
     "BatchNormalization": _normalised,
     "Concatenate": _side_by_side,
     "Conv2D": _conv,
+    "Cropping2D": _cropped,
     "Cumsum": _cumulated,
+    # Of the networks of keras.applications alone.
+    "CustomScaleLayer": lambda graph, layer, x: x[0] + x[1] * float(layer.scale),
     "Dense": _dense,
     "DepthwiseConv2D": _depthwise,
     "Dropout": _as_it_is,
@@ -291,6 +332,8 @@ LAYERS: dict[str, Callable[..., Value]] = {
     "GetItem": _taken,
     "GlobalAveragePooling2D": _averaged,
     "GlobalMaxPooling2D": _largest,
+    "LayerNormalization": _normalised_places,
+    "LayerScale": lambda graph, layer, x: x * _numpy(layer.gamma),
     "LeakyReLU": lambda graph, layer, x: graph.unary("LeakyRelu", x, alpha=float(layer.negative_slope)),
     "MaxPooling2D": partial(_pooled, "MaxPool"),
     "Mean": _mean,
@@ -301,7 +344,9 @@ LAYERS: dict[str, Callable[..., Value]] = {
     "Rescaling": _rescaled,
     "Reshape": _reshaped,
     "Resizing": _resized,
+    "SeparableConv2D": _separable,
     "Softplus": lambda graph, operation, x: graph.unary("Softplus", x),
+    "StochasticDepth": _as_it_is,
     "Std": _deviation,
     "Subtract": partial(_operated, operator.sub),
     "TrueDivide": partial(_operated, operator.truediv),
