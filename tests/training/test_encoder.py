@@ -15,6 +15,7 @@ from penlight.data.folders import encoders_folder
 from penlight.errors import DataError, EncoderError, ExportError, NoEncoderError
 from penlight.evaluation.decision import find_decision
 from penlight.explanation.neighbours import neighbours_from_bytes
+from penlight.models.encoder_file import find_encoder
 from penlight.models.feature_classifiers import FeatureTable, prob_of
 from penlight.models.probe import Probe
 from penlight.recipes import Encoded
@@ -23,7 +24,7 @@ from penlight.runs.predictor import open_predictor
 from penlight.serve import make_app, open_registry
 from penlight.tasks import MultiClass
 from tests.cli.test_cli import in_a_new_process
-from tests.models.encoders import draw_encoder
+from tests.models.encoders import WIDTH, draw_encoder
 from tests.remembered import draw_once, leave_reports_out
 
 
@@ -65,6 +66,11 @@ def test_a_run_of_an_encoder_has_scores_and_one_file_that_answers_as_it_does_and
     train, _ = pl.load("retina-phantom", split="train")
     for row, found in zip(kept.rows[:5].tolist(), kept.nearest(model, train[kept.rows[:5]], 1), strict=True):
         assert (found[0].row, round(found[0].similarity, 3)) == (row, 1)
+    # The run is an encoder for another dataset, and not for its own.
+    found = find_encoder(Encoded(weights="run"))
+    assert (found.width, found.side, found.output) == (2 * WIDTH, 28, "features")
+    with pytest.raises(EncoderError, match="run was trained on the images of retina-phantom"):
+        pl.train("retina-phantom", "encoder", options={"model.weights": "run"}, out="of-itself")
     draw_encoder(tmp_path / "e.onnx", side=32)
     with pytest.raises(EncoderError, match="another encoder than the recipe's"):
         pl.train("retina-phantom", "run/recipe.toml", out="again")
