@@ -84,7 +84,8 @@ def of_open_clip(asked: argparse.Namespace) -> Network:
         module = open_clip.create_model(asked.name, pretrained="openai")
     image = module.visual
     size = image.image_size[0] if isinstance(image.image_size, tuple | list) else image.image_size
-    pixels = pixels_of(image.image_mean or open_clip.OPENAI_DATASET_MEAN, image.image_std or open_clip.OPENAI_DATASET_STD)
+    mean, spread = open_clip.OPENAI_DATASET_MEAN, open_clip.OPENAI_DATASET_STD
+    pixels = pixels_of(image.image_mean or mean, image.image_std or spread)
     return Network(image, size, 3, pixels, "", f"{asked.name} of open_clip")
 
 

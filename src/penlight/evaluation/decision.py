@@ -95,8 +95,8 @@ def find_decision(
     `out_of_fold`, (M, C) each, of images of train by models that did not see them. `known` (N, C) says which labels
     of val are known, and `train_known` (M, C) which of those of train. `groups` and `train_groups` say
     which images belong together, `prevalence` (C,) is the share in train, `epoch_chosen` says that val chose the
-    epoch, and `found_on` what val is. `calibration` as in `find_calibration`; `coverage` as in `fit_conformal`, whose sets are fitted on val
-    alone: they promise something of the very model that answers later.
+    epoch, and `found_on` what val is. `calibration` as in `find_calibration`; `coverage` as in `fit_conformal`, whose
+    sets are fitted on val alone: they promise something of the very model that answers later.
 
     Thresholds are of calibrated probabilities: "fixed" is 0.5 (or `wanted`); "f1" and "youden" maximise F1 or
     sensitivity + specificity - 1, and are kept only where they beat 0.5 by more than a standard error on images held

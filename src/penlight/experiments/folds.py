@@ -82,8 +82,8 @@ def claim_of(recipe: Recipe, divided: Folds, repeats: int = 1) -> dict[str, Any]
 
 
 def continues(folder: Path, claim: Mapping[str, Any], *, final: bool) -> bool:
-    """Say whether a folder is empty, or holds an unfinished cross-validation of this very claim: where a `final` model
-    is wanted, one without it too."""
+    """Say whether a folder is empty, or holds an unfinished cross-validation of this very claim: where a `final`
+    model is wanted, one without it too."""
     lacks_final = final and not is_inside(folder, f"{FINAL}/{MANIFEST}")
     unfinished = lacks_final or not is_inside(folder, SUMMARY) or is_untidy(folder)
     with contextlib.suppress(RunError):

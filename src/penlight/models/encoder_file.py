@@ -138,11 +138,6 @@ class Encoder:
         """The network, whole."""
         return _load(read_encoder(self.path), refer=self.refers)
 
-    @property
-    def learned_from(self) -> str:
-        """Give the MD5 of the dataset that a run's model was trained on; empty for other encoders."""
-        return next((each.value for each in self.model.metadata_props if each.key == "data_md5"), "")
-
     def compute(self, outputs: Sequence[str], images: NDArray[Any]) -> list[NDArray[np.floating]]:
         """Compute values of the network by their names, of images as it wants them, in a worker process. RunError if
         they cannot be computed."""
