@@ -71,6 +71,7 @@ def test_a_run_of_an_encoder_has_scores_and_one_file_that_answers_as_it_does_and
     assert (found.width, found.side, found.output) == (2 * WIDTH, 28, "features")
     with pytest.raises(EncoderError, match="run was trained on the images of retina-phantom"):
         pl.train("retina-phantom", "encoder", options={"model.weights": "run"}, out="of-itself")
+    assert not Path("of-itself").exists()
     draw_encoder(tmp_path / "e.onnx", side=32)
     with pytest.raises(EncoderError, match="another encoder than the recipe's"):
         pl.train("retina-phantom", "run/recipe.toml", out="again")

@@ -21,6 +21,7 @@ from penlight.experiments.progress import ProgressListener
 from penlight.explanation.of_run import write_explained, write_neighbours
 from penlight.exporters.parity import write_onnx
 from penlight.models.own import OwnNetwork
+from penlight.models.weights import require_unseen
 from penlight.numbers import counted
 from penlight.recipes import Own, Recipe, recipe_from_toml
 from penlight.recipes.plan import LONGEST, TrainingPlan
@@ -97,6 +98,7 @@ class RunSpec:
         done = self.done()
         if done is None:
             require_own(require_trainable(self.recipe), self.own)
+            require_unseen(self.recipe, data.view(self.recipe.data))
         trained = train_run(self, data.baselines(self), listener) if done is None else TrainedRun(done, None)
         listener.on_run_end(trained.run)
         return trained

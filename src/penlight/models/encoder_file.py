@@ -143,11 +143,6 @@ class Encoder:
         they cannot be computed."""
         return _computed(self, self.model, outputs, images)
 
-    @property
-    def learned_from(self) -> str:
-        """Give the MD5 of the dataset that a run's model was trained on; empty for other encoders."""
-        return next((each.value for each in self.model.metadata_props if each.key == "data_md5"), "")
-
 
 class PixelsError(EncoderError):
     """Nothing says how an encoder wants pixels."""

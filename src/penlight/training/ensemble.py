@@ -7,7 +7,6 @@ import numpy as np
 
 from penlight.data import ViewedDataset
 from penlight.data.folds import image_groups
-from penlight.errors import EncoderError
 from penlight.models.baselines import LinearBaseline
 from penlight.models.encoder import EncoderFeatures, encoder_features
 from penlight.models.encoder_file import find_encoder
@@ -121,14 +120,7 @@ class EnsembleFitter:
 
     def _encoded(self, options: Encoded) -> tuple[EncoderFeatures, FeatureTable]:
         """Compute the features of all images of train by an encoder."""
-        encoder = find_encoder(options)
-        if encoder.learned_from == self.view.dataset.md5:
-            raise EncoderError(
-                f"{options.weights} was trained on the images of {self.view.dataset.info.name}, so features of these "
-                "say more than features of others would.",
-                "Use a run of another dataset.",
-            )
-        features = encoder_features(encoder, options.sizes, self.view.dataset.size)
+        features = encoder_features(find_encoder(options), options.sizes, self.view.dataset.size)
         groups, known = image_groups(self.view, ("train",)), self.train.known
         z = features.of(self.train.chosen)
         return features, FeatureTable(z, self.train.y_true, self.task.exclusive, self.seed, groups, known)
