@@ -95,7 +95,7 @@ def test_answers_out_of_fold_say_nothing_of_the_fold_where_features_say_nothing(
     y = np.repeat(rng.random((75, 6)) < 0.06, 4, axis=0).astype(np.uint8)
     z = rng.normal(size=(300, 40)).astype(np.float32)
     for kind in ("logistic", "ridge"):
-        probe = Probe(Encoded(probe=kind, strength=1e-5)).fit(FeatureTable(z, y, {}, False, 0, np.arange(300) // 4))
+        probe = Probe(Encoded(probe=kind, strength=1e-5)).fit(FeatureTable(z, y, False, 0, np.arange(300) // 4))
         assert 0.4 < np.mean([roc_auc_score(y[:, c], probe.held_out[:, c]) for c in range(6)]) < 0.6
 
 
