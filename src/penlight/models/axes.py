@@ -1,6 +1,7 @@
 """Features along their principal axes, where linear models are fitted: of any number of images, a part at a time."""
 
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,11 +25,22 @@ _FLAT = 1e-7
 
 _PART = 8192
 
+_FEW = 10_000
+
 Floats = NDArray[np.float64]
 Singles = NDArray[np.float32]
 Rows = NDArray[np.int64]
 Regression = tuple[Floats, Floats]
 """Weights (R, C) along the axes, and biases (C,)."""
+
+
+def one_thread(images: int) -> AbstractContextManager[Any]:
+    """Multiply matrices of few images in one thread: others wait for their share in a loop, and where something else
+    runs on the cores the fit takes four times as long."""
+    from threadpoolctl import threadpool_limits
+
+    limited: AbstractContextManager[Any] = threadpool_limits(1 if images <= _FEW else None, "blas")
+    return limited
 
 
 def require_numbers(values: Floats) -> None:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from penlight.data.folds import assign_folds
 from penlight.errors import TrainingError
-from penlight.models.axes import STRENGTHS, WORSE, Regression, Rows, Turned, summed, times
+from penlight.models.axes import STRENGTHS, WORSE, Regression, Rows, Turned, one_thread, summed, times
 from penlight.models.feature_classifiers import FeatureTable, Floats, prob_of, scores_of
 from penlight.models.ridge import Ridge
 from penlight.numbers import counted
@@ -63,7 +63,8 @@ class Probe:
         self.exclusive = table.exclusive
         weight, patients = weigh_rows(table, self.options.balance), patients_of(table)
         fit = self._fit_ridge if self.options.probe == "ridge" else self._fit_logistic
-        said = fit(table, weight, patients)
+        with one_thread(len(table.y)):
+            said = fit(table, weight, patients)
         self.held_out = self._scores(said if len(np.unique(patients)) > 1 else np.full(said.shape, np.nan))
         return self
 

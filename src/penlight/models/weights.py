@@ -38,8 +38,8 @@ def require_unseen(recipe: Recipe, view: ViewedDataset) -> None:
     def unseen(model: Any) -> Any:
         if isinstance(model, Encoded) and _learned_from(find_weights(model.weights)) == view.dataset.md5:
             raise EncoderError(
-                f"{model.weights} was trained on the images of {view.dataset.info.name}, so features of these say more "
-                "than features of others would.",
+                f"{model.weights} was trained on the images of {view.dataset.info.name}, so features of these say "
+                "more than features of others would.",
                 "Use a run of another dataset.",
             )
         return model
