@@ -20,6 +20,7 @@ from penlight.data import Split, record, store
 from penlight.errors import ArgumentError, RunError, UnknownNameError
 from penlight.records import LONGEST_REPR
 from tests.conftest import leave_maps_out, leave_reports_out, sketch_figures
+from tests.models.encoders import draw_encoder
 from tests.stubs import stub_fit
 
 NAMES = sorted(name for name in pl.__all__)
@@ -73,6 +74,7 @@ def place(tmp_path_factory):
             found = run.predictions(split)
             np.savetxt(f"{split}.csv", np.column_stack([found.index, found.prob]), delimiter=",")
         Image.fromarray(pl.load("retina-phantom").images[0]).save("eye.png")
+        draw_encoder(work / "encoder.onnx", properties={"licence": "Apache-2.0"})
         pixels = np.random.default_rng(0).integers(0, 255, (2, 12, 28, 28), np.uint8)
         for label, images in zip(("effusion", "normal"), pixels, strict=True):
             (work / "films" / label).mkdir(parents=True)

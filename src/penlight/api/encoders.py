@@ -62,8 +62,8 @@ def inspect_encoder(file: PathLike, **said: Any) -> InspectedEncoder:
 
     Examples
     --------
-    >>> pl.inspect_encoder("efficientnet_lite0.onnx").features
-    1280
+    >>> pl.inspect_encoder("encoder.onnx").channels
+    3
     """
     from penlight.models.encoder_file import PixelsError, as_onnx, open_encoder
     from penlight.models.weights import find_weights
@@ -85,9 +85,9 @@ def add_encoder(file: PathLike, *, name: str | None = None, **said: Any) -> Insp
 
     Examples
     --------
-    >>> pl.add_encoder("efficientnet_lite0.onnx", name="lite0").licence
+    >>> pl.add_encoder("encoder.onnx", name="small").licence
     'Apache-2.0'
-    >>> run = pl.train("retina-phantom", "encoder", weights="lite0", out="runs/lite0")
+    >>> run = pl.train("retina-phantom", "encoder", weights="small", out="runs/small")
     """
     from penlight.models.encoder_file import as_onnx
     from penlight.models.encoder_folder import keep_encoder

@@ -115,8 +115,9 @@ def climb(base: TrainingPlan, view: ViewedDataset, listener: ProgressListener) -
     listed = _listed(base, divided, encoders)
     if not listed[-1].folds:
         why = (
-            f"Training the network takes {base.seconds:.0f} s here, and not even one fold more fits into the budget "
-            f"of {base.fingerprint.budget:g} s, so val alone says whether it is better than the linear baseline."
+            f"Training the network takes {decimal_text(base.seconds, 0)} s here, and not even one fold more fits "
+            f"into the budget of {base.fingerprint.budget:g} s, so val alone says whether it is better than the "
+            "linear baseline."
         )
         return _not_compared(base, why, "none: the budget is too short")
     answers: dict[str, _Answers] = {}
@@ -172,8 +173,8 @@ def _encoders(base: TrainingPlan, view: ViewedDataset) -> tuple[list[tuple[Encod
             reasons.append(Reason(name, "left out", error.problem))
             continue
         if seconds > _SHARE_OF_ENCODERS * base.fingerprint.budget:
-            why = f"Its features of {images:,} images would take {seconds:.0f} s, more than half of the budget."
-            reasons.append(Reason(name, "left out", why))
+            took = f"Its features of {images:,} images would take {decimal_text(seconds, 0)} s"
+            reasons.append(Reason(name, "left out", f"{took}, more than half of the budget."))
         elif len(found) == MOST_ENCODERS:
             reasons.append(Reason(name, "left out", f"{MOST_ENCODERS} encoders are compared at most."))
         else:

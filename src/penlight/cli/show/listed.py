@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from penlight.cli.show.lines import say, say_text
 from penlight.cli.show.output import console, plain_table
+from penlight.numbers import decimal_text
 
 if TYPE_CHECKING:
     from penlight import InspectedEncoder
@@ -58,7 +59,11 @@ def print_encoders(encoders: Sequence[Mapping[str, Any]]) -> None:
     for row in encoders:
         where = row["problem"] or row["file"] or f"penlight encoders fetch {row['name']}"
         table.add_row(
-            row["name"], f"{row['bytes'] / 1e6:,.1f}", row["licence"] or "not known", row["pixels"] or "-", where
+            row["name"],
+            decimal_text(row["bytes"] / 1e6, 1),
+            row["licence"] or "not known",
+            row["pixels"] or "-",
+            where,
         )
     console().print(table)
 

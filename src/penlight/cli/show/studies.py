@@ -55,7 +55,7 @@ def print_studied(result: "Studied", full: bool = False) -> None:
     if not full:
         others = f", and the view {' and '.join(part['view'] for part in tables[1:])}" if len(tables) > 1 else ""
         out.print(f"Costs, notes and findings{others}: --full, or the report.", style="dim")
-    _print_notes(result.record["study"]["notes"])
+    _print_notes(result.record.get("study", {}).get("notes", ()))
     say(result.report)
 
 
