@@ -1,24 +1,15 @@
 """Explaining a model that was just fitted to an encoder's features: by its file."""
 
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
 from penlight.evaluation import Calibration
 from penlight.exporters.onnx_file import onnx_file
-from penlight.models.encoder import EncoderFeatures
 from penlight.models.ensemble import EnsembleModel, FeatureModel
 from penlight.models.probe import Probe
 from penlight.runs import Predictor
 from penlight.runs.predictor import MODEL
-
-
-def encoders_of(model: Any) -> list[EncoderFeatures]:
-    """List the encoders of a fitted model."""
-    members = model.members if isinstance(model, EnsembleModel) else []
-    features = [member.features for member in members if isinstance(member, FeatureModel)]
-    return [each for each in features if isinstance(each, EncoderFeatures)]
 
 
 def with_random_probes(predictor: Predictor, model: EnsembleModel, seed: int = 0) -> Predictor:

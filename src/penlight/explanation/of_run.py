@@ -56,8 +56,9 @@ def write_explained(
     they are like those of random weights. Give that, on average; None where it is not known. Not to `keep` the maps
     writes nothing."""
     task = test.predictions.task
-    predictor = _encoder_file(writer, fitted.model)
-    subject = subject_of(predictor, slow=True) if predictor else _fitted_subject(task, fitted.model, fitted.network)
+    predictor = _file_of_ensemble(writer, fitted.model)
+    slow = is_slow(writer.recipe)
+    subject = subject_of(predictor, slow=slow) if predictor else _fitted_subject(task, fitted.model, fitted.network)
     rows, columns = _telling(test)
     if not len(rows):
         return None
@@ -80,8 +81,7 @@ def write_neighbours(writer: RunWriter, view: ViewedDataset, model: Any) -> None
     featured: Featured | None = None
     if (writer.path / MODEL).exists():
         featured = open_predictor(writer.draft(), isolated=False)
-        if featured.has_features and isinstance(model, EnsembleModel):
-            # Of an encoder they were computed for training, and kept.
+        if featured.has_features and isinstance(model, EnsembleModel) and model.features_are_kept:
             featured = model
     train = view.splits["train"]
     writer.write(NEIGHBOURS, Neighbours.fit(featured, train.images, train.index, train.y_true).to_bytes())
@@ -94,12 +94,10 @@ def subject_of(predictor: Predictor, *, slow: bool) -> Subject:
     return Subject(predictor.task, predictor.logits, class_maps=maps, map_side=side, slow=slow)
 
 
-def _encoder_file(writer: RunWriter, model: Any) -> Predictor | None:
-    """Open the file of a model with an encoder, of a run that is being made: features of images that are partly
-    covered are not to be kept."""
-    from penlight.explanation.encoders import encoders_of
-
-    there = encoders_of(model) and (writer.path / MODEL).exists()
+def _file_of_ensemble(writer: RunWriter, model: Any) -> Predictor | None:
+    """Open the file of an ensemble, of a run that is being made: it answers many times faster than the members do,
+    and features of images that are partly covered are not to be kept."""
+    there = isinstance(model, EnsembleModel) and (writer.path / MODEL).exists()
     return open_predictor(writer.draft(), isolated=False) if there else None
 
 

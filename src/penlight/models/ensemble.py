@@ -3,7 +3,7 @@
 Scores are (N, C): log-probabilities of an exclusive task less their mean, log-odds of each label else.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, Self
 
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from penlight.data.reads import Readable
 from penlight.models.baselines import LinearBaseline
+from penlight.models.encoder import EncoderFeatures
 from penlight.models.feature_classifiers import FeatureClassifier, Floats, prob_of, scores_of
 from penlight.tasks import KnownLabels, Task
 
@@ -104,13 +105,22 @@ class EnsembleModel:
         return prob_of(np.concatenate(scores), exclusive=self.exclusive)
 
     @property
+    def features_are_kept(self) -> bool:
+        """Say whether `features` are those of an encoder, which were computed for training."""
+        return isinstance(next(self._features, None), EncoderFeatures)
+
+    @property
     def has_features(self) -> bool:
         """Say whether a member is a model of features."""
-        return any(isinstance(member, FeatureModel) for member in self.members)
+        return next(self._features, None) is not None
+
+    @property
+    def _features(self) -> Iterator[Features]:
+        return (member.features for member in self.members if isinstance(member, FeatureModel))
 
     def features(self, images: Readable) -> NDArray[Any]:
         """Give (N, F) what the first model of features reads of images; its file gives the same."""
-        return next(m.features.of(images) for m in self.members if isinstance(m, FeatureModel))
+        return next(self._features).of(images)
 
     def drop_negligible_members(self) -> Self:
         """Leave out members whose weight says that they add nothing."""

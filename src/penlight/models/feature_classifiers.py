@@ -146,6 +146,7 @@ class TreesClassifier:
             min_samples_leaf=self.options.leaf,
             max_features=self.options.share,
             random_state=table.seed,
+            n_jobs=-1,
         )
         model.fit(table.z.astype(np.float32), _targets(table.y, table.exclusive))
         return forest_of(model, table.y.shape[1], table.exclusive)
