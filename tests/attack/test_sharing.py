@@ -22,7 +22,7 @@ from penlight.api.training import cross_validate_recipe, held_by, train_recipe
 from penlight.data import record, store
 from penlight.errors import RunError
 from penlight.experiments import run as training
-from penlight.recipes import Data, Linear, Recipe, Trees
+from penlight.recipes import Data, Kernel, Linear, Recipe
 from penlight.reports import page
 from penlight.reports.displays import UnusualImages
 from penlight.reports.picture import data_address
@@ -120,7 +120,7 @@ def world(tmp_path_factory):
         train_recipe(one.recipe(), out=runs / "run")
         pl.evaluate_corrupted(runs / "run")
         patch.setattr(page, "draw_svg", pictured)
-        train_recipe(one.recipe(Trees(patches=8, trees=20)), out=runs / "trees")
+        train_recipe(one.recipe(Kernel(patches=8)), out=runs / "kernel")
         train_recipe(one.recipe(), out=runs / "seeds", seeds=2)
         if is_full():
             cross_validate_recipe(one.recipe(), folds=2, out=runs / "folds")
@@ -134,7 +134,7 @@ def world(tmp_path_factory):
 
 
 FOLDS = pytest.param("folds", marks=pytest.mark.full)
-KINDS = ("run", "trees", "seeds", FOLDS, "study", "findings")
+KINDS = ("run", "kernel", "seeds", FOLDS, "study", "findings")
 
 
 @pytest.fixture
@@ -275,7 +275,7 @@ def test_the_files_of_a_copied_folder_are_sealed(runs, kind):
     assert group.has("report.html")
 
 
-@pytest.mark.parametrize("kind", ["run", "trees", "seeds", FOLDS, "findings"])
+@pytest.mark.parametrize("kind", ["run", "kernel", "seeds", FOLDS, "findings"])
 def test_a_copy_has_the_same_scores_and_intervals_elsewhere(runs, elsewhere, kind):
     own, copy = pl.evaluate(runs / kind), pl.evaluate(runs / f"{kind}-shared")
     assert comparable(own) == comparable(copy)
@@ -288,7 +288,7 @@ def test_a_copy_says_that_values_of_groups_were_left_out(runs, elsewhere):
 
 def test_copies_compare_as_the_runs_do(runs, elsewhere):
     own, copy = (
-        pl.compare([str(runs / f"run{end}"), str(runs / f"trees{end}")]).to_dict() for end in ("", "-shared")
+        pl.compare([str(runs / f"run{end}"), str(runs / f"kernel{end}")]).to_dict() for end in ("", "-shared")
     )
     assert json.dumps(own).replace("-shared", "") == json.dumps(copy).replace("-shared", "")
 
@@ -312,9 +312,10 @@ def test_a_copy_writes_its_report_again_where_the_dataset_is_not(runs, elsewhere
 
 
 def test_what_is_in_a_model_of_training_images_is_named(runs):
-    text = (runs / "trees-shared" / SHARING).read_text()
+    text = (runs / "kernel-shared" / SHARING).read_text()
     assert "8 windows of 5 × 5 pixels of training images" in text
-    assert "windows" not in (runs / "run-shared" / SHARING).read_text()
+    assert "numbers computed from each of 7" in text
+    assert "kernel" not in (runs / "run-shared" / SHARING).read_text()
 
 
 def test_the_dates_in_archives_say_nothing(runs):

@@ -14,7 +14,7 @@ from penlight.data import apply_view, store
 from penlight.errors import EncoderError
 from penlight.experiments import ladder
 from penlight.experiments.ladder import climb
-from penlight.recipes import Decide, Trees
+from penlight.recipes import Decide, Kernel
 from penlight.recipes.plan import TrainingPlan, fingerprint_of_view, make_plan
 from penlight.runs import open_predictor, open_run
 from penlight.tasks import Binary, MultiLabel, Ordinal
@@ -53,7 +53,7 @@ def small(monkeypatch, own_folders):
     draw_encoder(folder / "drawn.onnx")
     monkeypatch.setenv("PENLIGHT_DATA", str(folder))
     monkeypatch.setattr(ladder, "FOLDS", 2)
-    monkeypatch.setattr(ladder, "Trees", lambda: Trees(patches=8, trees=5))
+    monkeypatch.setattr(ladder, "Kernel", lambda: Kernel(patches=8))
     stub_fit(monkeypatch)
     return dataset
 
@@ -97,7 +97,7 @@ def test_a_set_alone_is_trained_by_what_cross_validation_kept_with_every_step_sa
     kept = json.loads(run.read("plan.json"))
     assert json.loads(json.dumps(TrainingPlan.from_dict(kept).to_dict())) == kept
     names = [row["name"] for row in kept["candidates"]]
-    assert names[:5] == ["majority", "linear", "trees", "drawn.onnx", "residual"]
+    assert names[:5] == ["majority", "linear", "kernel", "drawn.onnx", "residual"]
     assert names[5:] in ([], ["ensemble"])
     assert all(row["images"] == 48 for row in kept["candidates"])
     flat = " ".join(out.split())
@@ -135,10 +135,10 @@ def test_val_and_test_are_not_read_and_a_second_plan_is_the_same_without_a_fit(s
 @pytest.mark.parametrize(
     ("right", "kept"),
     [
-        ({"linear": 0.3, "trees": 0.3, "encoder": 0.95, "residual": 0.3}, "encoder"),
-        ({"linear": 0.95, "trees": 0.3, "encoder": 0.3, "residual": 0.3}, "linear"),
-        ({"linear": 0.3, "trees": 0.3, "encoder": 0.3, "residual": 0.95}, "residual"),
-        ({"linear": 0.75, "trees": 0.75, "encoder": 0.75, "residual": 0.75}, "ensemble"),
+        ({"linear": 0.3, "kernel": 0.3, "encoder": 0.95, "residual": 0.3}, "encoder"),
+        ({"linear": 0.95, "kernel": 0.3, "encoder": 0.3, "residual": 0.3}, "linear"),
+        ({"linear": 0.3, "kernel": 0.3, "encoder": 0.3, "residual": 0.95}, "residual"),
+        ({"linear": 0.75, "kernel": 0.75, "encoder": 0.75, "residual": 0.75}, "ensemble"),
     ],
 )
 def test_the_simplest_within_a_standard_error_of_the_best_is_kept(small, monkeypatch, right, kept):
@@ -153,7 +153,7 @@ def test_the_simplest_within_a_standard_error_of_the_best_is_kept(small, monkeyp
     assert ("epochs" in [reason.about for reason in plan.reasons]) == (kept in ("residual", "ensemble"))
     if kept == "ensemble":
         names = [member.model.backbone for member in plan.recipe.model.members]
-        assert names == ["linear", "trees", "encoder", "residual", "residual", "residual"]
+        assert names == ["linear", "kernel", "encoder", "residual", "residual", "residual"]
         assert "3, from other random weights each" in [reason.choice for reason in plan.reasons]
         assert plan.recipe.model.members[3].train.keep == "last"
         assert plan.recipe.model.weigh == "given"
@@ -162,7 +162,7 @@ def test_the_simplest_within_a_standard_error_of_the_best_is_kept(small, monkeyp
 
 
 def test_an_ensemble_of_the_plan_is_trained_into_one_file_with_networks_that_differ(small, monkeypatch, tmp_path):
-    answered(monkeypatch, {"majority": 0.0, "linear": 0.75, "trees": 0.75, "encoder": 0.75, "residual": 0.75})
+    answered(monkeypatch, {"majority": 0.0, "linear": 0.75, "kernel": 0.75, "encoder": 0.75, "residual": 0.75})
     view = apply_view(small_dataset(Ordinal(LABELS, referable=2), n=(300, 24, 32)))
     recipe = climb(base_of(view), view, pl.ProgressListener()).recipe
     members = recipe.model.members
@@ -187,7 +187,7 @@ def test_an_ensemble_of_the_plan_is_trained_into_one_file_with_networks_that_dif
 
 def test_the_budget_says_how_many_folds_of_the_network_are_answered(small, monkeypatch):
     monkeypatch.setattr(ladder, "FOLDS", 5)
-    answered(monkeypatch, {"majority": 0.0, "linear": 0.5, "trees": 0.5, "encoder": 0.6, "residual": 0.9})
+    answered(monkeypatch, {"majority": 0.0, "linear": 0.5, "kernel": 0.5, "encoder": 0.6, "residual": 0.9})
     view = apply_view(small_dataset(Ordinal(LABELS, referable=2), n=(300, 24, 32)))
     base = base_of(view)
     images = {}

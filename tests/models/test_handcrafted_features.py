@@ -1,14 +1,19 @@
 """Features do not depend on how an image was held, and their classifiers are what they say they are."""
 
+import itertools
+from dataclasses import replace
+
 import numpy as np
 import pytest
-from sklearn.ensemble import ExtraTreesClassifier
+from sklearn.linear_model import LogisticRegression
 
 from penlight.errors import RecipeError
 from penlight.models.ensemble import weigh
-from penlight.models.feature_classifiers import FeatureTable, TreesClassifier, prob_of, scores_of
+from penlight.models.feature_classifiers import FeatureTable, KernelClassifier, _group_scales, prob_of, scores_of
 from penlight.models.handcrafted_features import HandcraftedFeatures, Ops, PatchFeatures, PixelGrid
-from penlight.recipes import Trees
+from penlight.recipes import Kernel
+
+ALL = {"all": slice(0, 5)}
 
 
 def pictures(n=40, side=28, channels=3, seed=0):
@@ -38,9 +43,14 @@ def test_mirror_images_have_the_same_features(side, channels):
     assert ((np.abs(plain.std(axis=0) - 1) < 1e-6) | (plain.std(axis=0) == 0)).all()
 
 
-def test_grey_images_have_no_colours():
-    colour, grey = (small(pictures(12, channels=c)).parts(Ops(pictures(12, channels=c))) for c in (3, 1))
-    assert {name for name in colour if colour[name] and not grey[name]} == {"ratio", "correlations"}
+def test_groups_part_the_numbers_and_grey_images_have_no_colours():
+    colour, grey = (small(pictures(12, channels=c)) for c in (3, 1))
+    for features in (colour, grey):
+        ends = [(place.start, place.stop) for place in features.groups.values()]
+        assert ends[0][0] == 0
+        assert ends[-1][1] == len(features.mean)
+        assert all(a[1] == b[0] for a, b in itertools.pairwise(ends))
+    assert set(colour.groups) - set(grey.groups) == {"ratio", "correlations"}
 
 
 def test_quantiles_rings_and_blur_are_numpys_own():
@@ -82,11 +92,12 @@ def truth(n, kind):
 
 
 @pytest.mark.parametrize("kind", ["two", "three, one of which train has not", "labels"])
-def test_trees_learn_and_give_probabilities(kind):
+def test_a_kernel_learns_and_gives_probabilities(kind):
     images = pictures(60)
-    z, y, exclusive = small(images).of(images), truth(60, kind), kind != "labels"
-    table = FeatureTable(z, y, exclusive=exclusive, seed=3)
-    classifier, again = (TreesClassifier(Trees(patches=8, trees=5)).fit(table) for _ in range(2))
+    features, y, exclusive = small(images), truth(60, kind), kind != "labels"
+    z = features.of(images)
+    table = FeatureTable(z, y, exclusive=exclusive, seed=3, groups=features.groups)
+    classifier, again = (KernelClassifier(Kernel(patches=8)).fit(table) for _ in range(2))
     prob = prob_of(classifier.scores(z), exclusive=exclusive)
     assert prob.shape == y.shape
     assert np.isfinite(prob).all()
@@ -97,28 +108,58 @@ def test_trees_learn_and_give_probabilities(kind):
     np.testing.assert_array_equal(again.scores(z), classifier.scores(z))
 
 
-def test_the_forest_is_scikit_learns():
+def test_left_out_answers_of_the_kernel_are_those_of_a_kernel_that_left_the_image_out():
     rng = np.random.default_rng(0)
-    z = rng.normal(size=(80, 6))
-    y = np.eye(3, dtype=np.uint8)[(z[:, 0] > 0).astype(int) + (z[:, 1] > 0)]
-    classifier = TreesClassifier(Trees(trees=7, leaf=2, share=0.5)).fit(FeatureTable(z, y, exclusive=True, seed=5))
-    own = ExtraTreesClassifier(7, min_samples_leaf=2, max_features=0.5, random_state=5)
-    own.fit(z.astype(np.float32), y.argmax(axis=1))
-    new = rng.normal(size=(50, 6)).astype(np.float32)
-    np.testing.assert_allclose(classifier.forest.predict(new), own.predict_proba(new), atol=1e-12)
+    z, groups = rng.normal(size=(12, 4)), {"all": slice(0, 4)}
+    y = np.eye(2, dtype=np.uint8)[rng.integers(0, 2, 12)]
+    near = np.exp(-((z[:, None] * _group_scales(z, groups, 0.28) - z * _group_scales(z, groups, 0.28)) ** 2).sum(-1))
+    share = y.mean(axis=0)
+    weight = (y @ share**-0.5) / (y @ share**-0.5).mean()
+    mean = np.average(y, axis=0, weights=weight)
+    left_out = np.zeros(y.shape)
+    for i in range(12):
+        rest = np.arange(12) != i
+        inner = near[np.ix_(rest, rest)] + np.diag(0.1 / weight[rest])
+        left_out[i] = near[i, rest] @ np.linalg.solve(inner, y[rest] - mean) + mean
+    expected = LogisticRegression(max_iter=1000).fit(4 * left_out, y[:, 1])
+    classifier = KernelClassifier(Kernel()).fit(FeatureTable(z, y, exclusive=True, seed=0, groups=groups))
+    np.testing.assert_allclose(classifier.links[:, 1], expected.coef_[0], rtol=1e-5)
 
 
-def test_out_of_fold_answers_do_not_know_their_own_label():
-    """Labels by lot: what is said of an image that was learned is right, what is said out of fold is not."""
+@pytest.mark.parametrize("landmarks", [24, 23])
+def test_the_kernel_leaves_all_images_of_a_patient_out_at_once(landmarks):
+    """With every image of a patient left out, as computed by leaving it out; with landmarks, nearly so."""
     rng = np.random.default_rng(0)
-    z, y = rng.normal(size=(200, 5)), np.eye(2, dtype=np.uint8)[rng.integers(0, 2, 200)]
-    model = TreesClassifier(Trees(trees=30, leaf=1)).fit(FeatureTable(z, y, exclusive=True, seed=0))
-    right = [(scores.argmax(axis=1) == y.argmax(axis=1)).mean() for scores in (model.scores(z), model.held_out)]
-    assert right[0] > 0.95
-    assert right[1] < 0.65
+    of_patient = np.repeat(np.arange(8), 3)[rng.permutation(24)]
+    z, groups = rng.normal(size=(8, 4))[of_patient] + 0.1 * rng.normal(size=(24, 4)), {"all": slice(0, 4)}
+    y = np.eye(2, dtype=np.uint8)[(np.arange(8) % 2)[of_patient]]
+    scale = _group_scales(z, groups, 0.28)
+    near = np.exp(-((z[:, None] * scale - z * scale) ** 2).sum(-1))
+    left_out = np.zeros(y.shape)
+    for patient in range(8):
+        own, rest = of_patient == patient, of_patient != patient
+        inner = near[np.ix_(rest, rest)] + 0.1 * np.eye(rest.sum())
+        left_out[own] = near[np.ix_(own, rest)] @ np.linalg.solve(inner, y[rest] - 0.5) + 0.5
+    expected = LogisticRegression(max_iter=1000).fit(4 * left_out, y[:, 1])
+    table = FeatureTable(z, y, exclusive=True, seed=0, of_patient=of_patient, groups=groups)
+    classifier = KernelClassifier(Kernel(landmarks=landmarks)).fit(table)
+    np.testing.assert_allclose(classifier.links[:, 1], expected.coef_[0], rtol=1e-5 if landmarks == 24 else 0.2)
+    alone = KernelClassifier(Kernel(landmarks=landmarks)).fit(replace(table, of_patient=None))
+    assert np.abs(alone.links).max() > 2 * np.abs(classifier.links).max()
 
 
-def test_out_of_fold_answers_are_of_trees_that_saw_no_image_of_the_patient():
+def test_landmarks_enough_are_the_whole_kernel():
+    rng = np.random.default_rng(0)
+    z, groups = rng.normal(size=(60, 5)), {"a": slice(0, 2), "b": slice(2, 5)}
+    y = np.eye(3, dtype=np.uint8)[(z[:, 0] > 0).astype(int) + (z[:, 3] > 0)]
+    whole, few = (
+        KernelClassifier(Kernel(landmarks=m)).fit(FeatureTable(z, y, exclusive=True, seed=0, groups=groups))
+        for m in (60, 59)
+    )
+    np.testing.assert_allclose(few.scores(z), whole.scores(z), atol=0.1)
+
+
+def test_out_of_fold_answers_are_of_kernels_that_saw_no_image_of_the_patient():
     """Labels by lot for each patient, whose four images are nearly the same: one of them tells the others' label."""
     rng = np.random.default_rng(0)
     of_patient = np.repeat(np.arange(50), 4)
@@ -126,8 +167,8 @@ def test_out_of_fold_answers_are_of_trees_that_saw_no_image_of_the_patient():
     y = np.eye(2, dtype=np.uint8)[rng.integers(0, 2, 50)[of_patient]]
     right = []
     for units in (None, of_patient):
-        table = FeatureTable(z, y, exclusive=True, seed=0, of_patient=units)
-        held_out = TreesClassifier(Trees(trees=30, leaf=1)).fit(table).held_out
+        table = FeatureTable(z, y, exclusive=True, seed=0, of_patient=units, groups=ALL)
+        held_out = KernelClassifier(Kernel(width=3.0, ridge=0.01)).fit(table).held_out
         right.append((held_out.argmax(axis=1) == y.argmax(axis=1)).mean())
     assert right[0] > 0.95
     assert right[1] < 0.7

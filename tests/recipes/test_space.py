@@ -8,13 +8,13 @@ from penlight.recipes import (
     Cnn,
     Data,
     Ensemble,
+    Kernel,
     Linear,
     Majority,
     Member,
     Recipe,
     Residual,
     Train,
-    Trees,
     load_recipe,
     preset_names,
 )
@@ -147,8 +147,8 @@ def test_a_missing_file_is_named(tmp_path):
 
 TUNED = {
     "linear": Linear(components=6),
-    "trees": Trees(patches=8, trees=4),
-    "ensemble": Ensemble(members=(Member(model=Linear()), Member(model=Trees(patches=8, trees=4)))),
+    "kernel": Kernel(patches=8),
+    "ensemble": Ensemble(members=(Member(model=Linear()), Member(model=Kernel(patches=8)))),
     "cnn": Cnn(filters=(4,), dense=4),
     "residual": Residual(widths=(4,)),
 }
@@ -156,7 +156,7 @@ TUNED = {
 
 @pytest.mark.parametrize(
     "backbone",
-    [pytest.param(name, marks=() if name in ("linear", "trees") else pytest.mark.full) for name in TUNED],
+    [pytest.param(name, marks=() if name in ("linear", "kernel") else pytest.mark.full) for name in TUNED],
 )
 def test_what_is_searched_changes_the_model(backbone, ordinal_view):
     """A trial that changes a value which nothing reads is a training thrown away."""
@@ -172,7 +172,7 @@ def test_what_is_searched_changes_the_model(backbone, ordinal_view):
         assert not np.allclose(low, logits(*lows[:i], (parameter.key, parameter.high), *lows[i + 1 :])), parameter.key
 
 
-@pytest.mark.parametrize("backbone", ["trees", "ensemble", "linear"])
+@pytest.mark.parametrize("backbone", ["kernel", "ensemble", "linear"])
 def test_keys_of_training_are_refused_where_no_network_reads_them(backbone, tmp_path):
     (tmp_path / "space.toml").write_text("train.learning_rate = { low = 1e-4, high = 1e-2 }")
     with pytest.raises(RecipeError, match=f"changes nothing of the model '{backbone}'"):

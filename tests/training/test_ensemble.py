@@ -33,8 +33,8 @@ from tests.conftest import LABELS, TASK_EXAMPLES, small_dataset, task_id
 from tests.stubs import stub_fit
 
 READERS = (
-    Member(model=Trees(patches=8, trees=6), weight=0.6),
-    Member(model=Trees(patches=8, trees=4, leaf=5), weight=0.4),
+    Member(model=Kernel(patches=8), weight=0.6),
+    Member(model=Kernel(patches=8, width=0.5), weight=0.4),
 )
 NETWORK = Member(model=Cnn(filters=(4,), dense=4, normalise=True), weight=0.2, train=Train(epochs=2, batch_size=16))
 ALL = Ensemble(members=(*READERS, Member(model=Linear(components=8), weight=0.1), NETWORK))
@@ -75,7 +75,7 @@ def test_weights_stay_where_they_are_to_and_idle_members_go(ordinal_view):
     idle = NETWORK.model_copy(update={"weight": 0.0})
     made = fitted(ordinal_view.task, Ensemble(members=(*READERS, idle), weigh="given"))
     np.testing.assert_array_equal(made.model.weights, [0.6, 0.4])
-    assert made.model.names == ["trees", "trees"]
+    assert made.model.names == ["kernel", "kernel"]
     assert made.parameters is not None
 
 
@@ -104,7 +104,7 @@ def test_a_run_keeps_one_file_that_answers_as_the_ensemble_does(task, run_of):
     run = open_run(run_of(task))
     assert run.has("model.onnx")
     assert not run.has("model.keras")
-    assert {m["model"] for m in run.provenance["members"]} <= {"trees", "linear", "cnn"}
+    assert {m["model"] for m in run.provenance["members"]} <= {"kernel", "linear", "cnn"}
     test = run.model_predictions("test")
     answers = open_predictor(run).logits(small_dataset(task).splits["test"].images)
     np.testing.assert_allclose(answers, test.logits, rtol=1e-4, atol=1e-4)
@@ -118,9 +118,9 @@ def test_an_ensemble_repeated_is_the_same_bytes(run_of, tmp_path):
 
 
 def test_a_reader_by_itself_is_a_model_too(ordinal_view):
-    recipe = Recipe(data=Data(dataset="small"), model=Trees(patches=8, trees=4))
+    recipe = Recipe(data=Data(dataset="small"), model=Kernel(patches=8))
     made = fit(recipe, ordinal_view, ordinal_view.task, 0)
-    assert made.members == [("trees", 1.0)]
+    assert made.members == [("kernel", 1.0)]
     assert made.logits(ordinal_view.splits["val"]).shape == (24, ordinal_view.task.n_logits)
 
 
@@ -143,18 +143,18 @@ def test_recipes_of_ensembles_go_through_toml_and_overrides():
     assert recipe_from_toml(recipe.to_toml()) == recipe
     assert with_overrides(recipe, ["model.weigh=val"]).model.weigh == "val"
     assert [m.model.backbone for m in with_overrides(Recipe(), ["model.backbone=ensemble"]).model.members] == [
-        "trees",
+        "kernel",
         "linear",
     ]
 
 
 @pytest.mark.parametrize(
-    "model", [Kernel(), Perceptron(), Ensemble(members=(Member(model=Trees()), Member(model=Kernel())))]
+    "model", [Trees(), Perceptron(), Ensemble(members=(Member(model=Kernel()), Member(model=Trees())))]
 )
 def test_models_of_earlier_versions_are_read_and_not_trained(model):
     recipe = Recipe(data=Data(dataset="small"), model=model)
     assert recipe_from_toml(recipe.to_toml()) == recipe
-    with pytest.raises(RecipeError, match=r'is of an earlier version.*backbone="trees"'):
+    with pytest.raises(RecipeError, match=r'is of an earlier version.*backbone="kernel"'):
         require_trainable(recipe)
 
 

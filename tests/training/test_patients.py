@@ -11,7 +11,7 @@ from penlight.data import Dataset, DatasetInfo, Split, apply_view
 from penlight.data.folds import assign_folds, image_groups
 from penlight.evaluation.novelty import Novelty
 from penlight.experiments.tuning.objective import folds
-from penlight.recipes import Ensemble, Member, Recipe, Trees
+from penlight.recipes import Ensemble, Kernel, Member, Recipe
 from penlight.tasks import Binary
 from penlight.training.ensemble import fit_ensemble
 
@@ -69,7 +69,7 @@ def calibration_error(y, prob, t):
 @pytest.mark.full
 def test_out_of_fold_answers_are_as_sure_as_answers_to_new_patients(view, monkeypatch):
     def fitted():
-        options = Ensemble(members=(Member(model=Trees(patches=8, trees=60)),))
+        options = Ensemble(members=(Member(model=Kernel(patches=8)),))
         made = fit_ensemble(Recipe(model=options), options, view, view.task, seed=0)
         test = view.splits["test"]
         return made.out_of_fold, np.clip(made.model.predict(test.chosen), 1e-6, 1 - 1e-6), test.y_true

@@ -30,7 +30,7 @@ from penlight.models.ensemble import weigh
 from penlight.models.feature_classifiers import prob_of, scores_of
 from penlight.models.handcrafted_features import LEAST_SIDE
 from penlight.numbers import counted, decimal_text
-from penlight.recipes import Encoded, Ensemble, Linear, Majority, Member, Recipe, Scratch, Train, Trees
+from penlight.recipes import Encoded, Ensemble, Kernel, Linear, Majority, Member, Recipe, Scratch, Train
 from penlight.recipes.plan import FEW, SMALL_SET_BUDGET, SOME, ComparedCandidate, Reason, TrainingPlan
 from penlight.runs import versions
 from penlight.tasks import Task
@@ -51,8 +51,8 @@ _SHARE_OF_ENCODERS = 0.5
 _LEAST_SHARE = 0.05
 """A member with a smaller share of the weight of an ensemble is not worth its cost."""
 
-_SECONDS_OF_TREES = 0.012
-"""For each image: handcrafted features, and trees that learn from them."""
+_SECONDS_OF_KERNEL = 0.008
+"""For each image: handcrafted features, and a kernel on them."""
 
 _WORTH = 100.0
 """Equal weights of an ensemble count as much as this many images."""
@@ -191,8 +191,8 @@ def _listed(base: TrainingPlan, divided: _Division, encoders: Sequence[tuple[Enc
         _Candidate("linear", recipe.model_copy(update={"model": Linear(), "train": Train()}), folds, 0.0),
     ]
     if f.images["train"] <= FEW and f.size >= LEAST_SIDE:
-        trees = recipe.model_copy(update={"model": Trees(), "train": Train()})
-        listed.append(_Candidate("trees", trees, folds, _SECONDS_OF_TREES * f.images["train"]))
+        kernel = recipe.model_copy(update={"model": Kernel(), "train": Train()})
+        listed.append(_Candidate("kernel", kernel, folds, _SECONDS_OF_KERNEL * f.images["train"]))
     for options, seconds in encoders:
         of_encoder = recipe.model_copy(update={"model": options, "train": Train()})
         listed.append(_Candidate(options.weights, of_encoder, folds, seconds))

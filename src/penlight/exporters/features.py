@@ -14,8 +14,7 @@ from penlight.models.ensemble import EnsembleModel, FeatureModel, Features
 from penlight.models.feature_classifiers import (
     LEAST,
     FeatureClassifier,
-    Forest,
-    TreesClassifier,
+    KernelClassifier,
 )
 from penlight.models.graph import Graph, Value
 from penlight.models.handcrafted_features import HandcraftedFeatures, Ops
@@ -128,9 +127,8 @@ class GraphFeatures:
             return self.to_scores(self.to_prob(said, exclusive), exclusive)
         if isinstance(classifier, NearestProbe):
             return self.to_scores(classifier.nodes(self.graph, z), exclusive)
-        assert isinstance(classifier, TreesClassifier)
-        assert classifier.forest is not None
-        return self.to_scores(self._forest(classifier.forest, z), exclusive)
+        assert isinstance(classifier, KernelClassifier)
+        return self._kernel(classifier, z)
 
     def _nodes(self, features: Features) -> Value:
         if isinstance(features, EncoderFeatures):
@@ -169,11 +167,13 @@ class GraphFeatures:
         rows = self.graph.node("MatMul", [self.graph.constant(down), x.name], (height, *x.shape[1:]), first=True)
         return self.graph.node("MatMul", [rows.name, self.graph.constant(across)], shape, first=True)
 
-    def _forest(self, forest: Forest, z: Value) -> Value:
-        """Average the leaves by the tree operator of ONNX's machine-learning set."""
-        single = self.graph.node("Cast", [z.name], z.shape, to=1)
-        found = self.graph.trees(single, forest)
-        return self.graph.double(found)
+    def _kernel(self, classifier: KernelClassifier, z: Value) -> Value:
+        ops, x = self.ops, z * classifier.scale
+        squares = ops.matmul(x * x, np.ones((x.shape[-1], 1))) + (classifier.centres**2).sum(axis=1)
+        far = ops.maximum(squares - ops.matmul(x, 2 * classifier.centres.T), 0.0)
+        near = self.graph.exp(-far)
+        said = ops.matmul(near, classifier.weights) + classifier.mean
+        return ops.matmul(said, classifier.STEEP * classifier.links) + classifier.bias
 
     def to_prob(self, scores: Value, exclusive: bool) -> Value:
         """Turn scores into probabilities."""

@@ -1,23 +1,24 @@
-"""Classifiers of features, and the extra trees that learn from handcrafted ones.
+"""Classifiers of features, and the kernel ridge regression that learns from handcrafted ones.
 
 Each learns from (N, F) standardised features and indicators (N, C), and answers with log-probabilities (N, C) of an
 exclusive task, less their mean, or log-odds of each label else.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from penlight.data.folds import assign_folds
-from penlight.recipes import Trees
+from penlight.recipes import Kernel
 from penlight.tasks import KnownLabels
 from penlight.tasks.base import among, select_known
 from penlight.tasks.links import sigmoid, softmax
 
 Floats = NDArray[np.float64]
+Groups = Mapping[str, slice]
 Numbers = NDArray[np.int64]
 
 LEAST = 1e-6
@@ -26,7 +27,7 @@ LEAST = 1e-6
 _FOLDS = 5
 
 _FEW = 3_000
-"""Up to so many training images each is also answered by trees that have not seen it."""
+"""Up to so many training images each is also answered by models that have not seen it."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,8 @@ class FeatureTable:
     """What a classifier learns from: features `z` (N, F), indicators `y` (N, C), and the seed.
 
     `of_patient` (N,) numbers the images that are left out together where something is learned from images left out;
-    by default each is alone. `known` (N, C) says which labels are known, None where all are.
+    by default each is alone. `known` (N, C) says which labels are known, None where all are; `groups` are
+    columns of handcrafted features of one kind.
     """
 
     z: NDArray[np.floating]
@@ -43,6 +45,7 @@ class FeatureTable:
     seed: int
     of_patient: Numbers | None = None
     known: KnownLabels = None
+    groups: Groups = field(default_factory=dict)
 
     def of_label(self, c: int) -> "FeatureTable":
         """Give the images of which a label is known, with that label alone."""
@@ -84,6 +87,157 @@ def prob_of(scores: Floats, *, exclusive: bool) -> Floats:
     return np.asarray(softmax(scores) if exclusive else sigmoid(scores))
 
 
+@dataclass
+class KernelClassifier:
+    """Kernel ridge regression with a Gaussian kernel in which every group of features counts alike, rare classes
+    more; what it says of an image of train when all of its patient are left out teaches a logistic regression the
+    probabilities.
+
+    The leave-one-out answers have a closed form (Rasmussen and Williams, Gaussian Processes for Machine Learning,
+    2006, 5.4.2), and so have those with several images left out at once (the same with blocks of the inverse).
+    Of more than `landmarks` images that number is drawn, and the function is a sum of kernels about those (Nystroem's
+    way).
+    """
+
+    options: Kernel
+    scale: Floats = field(default_factory=lambda: np.empty(0))
+    centres: Floats = field(default_factory=lambda: np.empty((0, 0)))
+    weights: Floats = field(default_factory=lambda: np.empty((0, 0)))
+    mean: Floats = field(default_factory=lambda: np.empty(0))
+    links: Floats = field(default_factory=lambda: np.empty((0, 0)))
+    bias: Floats = field(default_factory=lambda: np.empty(0))
+    held_out: Floats | None = None
+
+    STEEP = 4.0
+
+    def fit(self, table: FeatureTable) -> Self:
+        """See `FeatureClassifier`. Where not all labels are known, each is fitted on the images of which it is."""
+        self.held_out = self._out_of_fold(table) if len(table.y) <= _FEW else None
+        return self._fit(table)
+
+    def _out_of_fold(self, table: FeatureTable) -> Floats:
+        """Answer each image by a kernel that learned from no image of its patient, in five folds."""
+        own = np.arange(len(table.y)) if table.of_patient is None else table.of_patient
+        out, number = np.zeros(table.y.shape), assign_folds(table.y, own, _FOLDS, table.seed)
+        for fold in np.unique(number):
+            left_out, rest = number == fold, number != fold
+            known = select_known(table.known, rest)
+            inside = replace(table, z=table.z[rest], y=table.y[rest], of_patient=own[rest], known=known)
+            out[left_out] = type(self)(self.options)._fit(inside).scores(table.z[left_out])
+        return out
+
+    def _fit(self, table: FeatureTable) -> Self:
+        if table.known is not None:
+            scale = _group_scales(table.z, table.groups, self.options.width)
+            return self._side_by_side([type(self)(self.options, scale)._fit(own) for own in table.labels])
+        z, y, exclusive = table.z, table.y, table.exclusive
+        if not len(self.scale):
+            self.scale = _group_scales(z, table.groups, self.options.width)
+        x, targets = z * self.scale, y.astype(np.float64)
+        weight = np.ones(len(y))
+        if exclusive:
+            weight = (targets @ np.maximum(targets.mean(axis=0), 1 / len(targets)) ** -0.5).astype(np.float64)
+            weight = np.asarray(weight / weight.mean())
+        self.mean = np.average(targets, axis=0, weights=weight)
+        away = targets - self.mean
+        rng = np.random.default_rng([table.seed, 0xCE])
+        rows = np.sort(rng.permutation(len(x))[: self.options.landmarks])
+        self.centres = x[rows]
+        near = _gauss(x, self.centres)
+        if len(rows) == len(x):
+            inverse = np.linalg.inv(near + np.diag(self.options.ridge / weight))
+            self.weights = inverse @ away
+            left_out = targets - self.weights / np.diag(inverse)[:, None]
+            for block in _blocks(table.of_patient):
+                left_out[block] = targets[block] - np.linalg.solve(inverse[np.ix_(block, block)], self.weights[block])
+        else:
+            gram = near.T @ (weight[:, None] * near) + self.options.ridge * near[rows]
+            gram[np.diag_indices_from(gram)] += 1e-8 * len(x)
+            found = np.linalg.solve(gram, np.concatenate([near.T @ (weight[:, None] * away), near.T], axis=1))
+            self.weights, hat = found[:, : y.shape[1]], found[:, y.shape[1] :]
+            own = weight * np.einsum("nm,mn->n", near, hat)
+            residual = away - near @ self.weights
+            left_out = targets - residual / np.maximum(1 - own, 1e-3)[:, None]
+            for block in _blocks(table.of_patient):
+                shared = (near[block] @ hat[:, block]) * weight[block]
+                left_out[block] = targets[block] - np.linalg.solve(
+                    (1 + 1e-6) * np.eye(len(block)) - shared, residual[block]
+                )
+        self.links, self.bias = _link(self.STEEP * left_out, y, exclusive)
+        return self
+
+    def _side_by_side(self, each: Sequence["KernelClassifier"]) -> Self:
+        """Make one classifier of those of single labels, which share a scale: kernels about the centres of any."""
+        from scipy.linalg import block_diag
+
+        self.scale = each[0].scale
+        centres = np.concatenate([own.centres for own in each])
+        self.centres, place = np.unique(centres, axis=0, return_inverse=True)
+        self.weights = np.zeros((len(self.centres), len(each)))
+        np.add.at(self.weights, place.ravel(), block_diag(*[own.weights for own in each]))
+        self.links = block_diag(*[own.links for own in each])
+        self.mean, self.bias = (np.concatenate(own) for own in ([e.mean for e in each], [e.bias for e in each]))
+        return self
+
+    def scores(self, z: Floats) -> Floats:
+        """See `FeatureClassifier`."""
+        said = _gauss(z * self.scale, self.centres) @ self.weights + self.mean
+        return np.asarray(self.STEEP * said @ self.links + self.bias)
+
+
+def _blocks(of_patient: Numbers | None) -> list[Numbers]:
+    """Give the rows of each patient with more than one image."""
+    if of_patient is None:
+        return []
+    order = np.argsort(of_patient, kind="stable")
+    starts = np.flatnonzero(np.diff(of_patient[order])) + 1
+    return [rows for rows in np.split(order, starts) if len(rows) > 1]
+
+
+def _gauss(x: Floats, centres: Floats) -> Floats:
+    """Gaussian kernel exp(-|x - c|²), (N, M)."""
+    far = (x**2).sum(axis=1)[:, None] + (centres**2).sum(axis=1) - 2 * x @ centres.T
+    return np.asarray(np.exp(-np.maximum(far, 0)))
+
+
+def _group_scales(z: NDArray[np.floating], groups: Groups, width: float) -> Floats:
+    """Scale each number so that the mean squared distance within a group, over pairs of images, is the same for all
+    groups and `width` in all."""
+    spread = z.var(axis=0)
+    scale = np.zeros(z.shape[1])
+    for place in groups.values():
+        total = 2 * spread[place].sum()
+        if total > 0:
+            scale[place] = np.sqrt(width / len(groups) / total)
+    return scale
+
+
+def _link(said: Floats, y: NDArray[np.uint8], exclusive: bool) -> tuple[Floats, Floats]:
+    """Learn scores from what was said of images left out: a map (C, C) and a bias (C,)."""
+    from sklearn.linear_model import LogisticRegression
+
+    labels = y.shape[1]
+    links, bias = np.zeros((labels, labels)), np.full(labels, np.log(LEAST))
+    if exclusive:
+        truth = np.argmax(y, axis=1)
+        present = np.unique(truth)
+        bias[present] = 0.0
+        if len(present) > 1:
+            fitted = LogisticRegression(max_iter=1000).fit(said, truth)
+            both = len(present) == 2
+            coefficients = np.vstack([0 * fitted.coef_, fitted.coef_]) if both else fitted.coef_
+            links[:, present] = coefficients.T
+            bias[present] = np.r_[0.0, fitted.intercept_] if both else fitted.intercept_
+        return links, bias
+    for c in range(labels):
+        if 0 < y[:, c].sum() < len(y):
+            fitted = LogisticRegression(max_iter=1000).fit(said[:, c : c + 1], y[:, c])
+            links[c, c], bias[c] = fitted.coef_[0, 0], fitted.intercept_[0]
+        elif y[:, c].all():
+            bias[c] = -np.log(LEAST)
+    return links, bias
+
+
 @dataclass(frozen=True)
 class Forest:
     """Trees as arrays, node after node of all of them: `feature` (M,) -1 at a leaf, `threshold` (M,) float32, left
@@ -108,63 +262,6 @@ class Forest:
                 at[inner] = np.where(goes_left, self.left[down], self.right[down])
             total += self.prob[at]
         return total / len(self.roots)
-
-
-@dataclass
-class TreesClassifier:
-    """Extra trees (Geurts, Ernst and Wehenkel 2006): the mean of the shares in the leaves of many random trees."""
-
-    options: Trees
-    exclusive: bool = True
-    forest: Forest | None = None
-    held_out: Floats | None = None
-
-    def fit(self, table: FeatureTable) -> Self:
-        """See `FeatureClassifier`. Where not all labels are known, each has trees of its own."""
-        self.exclusive, self.forest = table.exclusive, self._grown(table)
-        self.held_out = self._out_of_fold(table) if len(table.y) <= _FEW else None
-        return self
-
-    def _out_of_fold(self, table: FeatureTable) -> Floats:
-        """Answer each image by trees that were grown on no image of its patient, in five folds."""
-        own = np.arange(len(table.y)) if table.of_patient is None else table.of_patient
-        out, number = np.zeros(table.y.shape), assign_folds(table.y, own, _FOLDS, table.seed)
-        for fold in np.unique(number):
-            held_out, rest = number == fold, number != fold
-            known = select_known(table.known, rest)
-            inside = replace(table, z=table.z[rest], y=table.y[rest], of_patient=own[rest], known=known)
-            out[held_out] = self._scores(self._grown(inside), table.z[held_out])
-        return out
-
-    def _grown(self, table: FeatureTable) -> Forest:
-        from sklearn.ensemble import ExtraTreesClassifier
-
-        if table.known is not None:
-            return _joined([self._grown(own) for own in table.labels])
-        model = ExtraTreesClassifier(
-            self.options.trees,
-            min_samples_leaf=self.options.leaf,
-            max_features=self.options.share,
-            random_state=table.seed,
-            n_jobs=-1,
-        )
-        model.fit(table.z.astype(np.float32), _targets(table.y, table.exclusive))
-        return forest_of(model, table.y.shape[1], table.exclusive)
-
-    def scores(self, z: Floats) -> Floats:
-        """See `FeatureClassifier`."""
-        assert self.forest is not None
-        return self._scores(self.forest, z)
-
-    def _scores(self, forest: Forest, z: NDArray[np.floating]) -> Floats:
-        return scores_of(forest.predict(z.astype(np.float32)), exclusive=self.exclusive)
-
-
-def _targets(y: NDArray[np.uint8], exclusive: bool) -> NDArray[Any]:
-    """Turn indicators (N, C) into scikit-learn's: class numbers (N,), or labels (N, C); one label alone is (N,)."""
-    if exclusive:
-        return np.asarray(np.argmax(y, axis=1))
-    return y[:, 0] if y.shape[1] == 1 else y
 
 
 def forest_of(model: Any, labels: int, exclusive: bool) -> Forest:
@@ -192,24 +289,6 @@ def forest_of(model: Any, labels: int, exclusive: bool) -> Forest:
         np.concatenate(right),
         np.concatenate(prob),
         np.array(roots),
-    )
-
-
-def _joined(each: Sequence[Forest]) -> Forest:
-    """Make one forest of those of single labels. The mean is over all trees, of which those of a label are one in C:
-    their leaves say C times the share."""
-    starts = np.cumsum([0, *(len(own.feature) for own in each)])
-    moved = [(own, int(start)) for own, start in zip(each, starts, strict=False)]
-    prob = np.zeros((int(starts[-1]), len(each)))
-    for c, (own, start) in enumerate(moved):
-        prob[start : start + len(own.feature), c] = own.prob[:, 0] * len(each)
-    return Forest(
-        np.concatenate([own.feature for own in each]),
-        np.concatenate([own.threshold for own in each]),
-        np.concatenate([np.where(own.left < 0, -1, own.left + start) for own, start in moved]),
-        np.concatenate([np.where(own.right < 0, -1, own.right + start) for own, start in moved]),
-        prob,
-        np.concatenate([own.roots + start for own, start in moved]),
     )
 
 

@@ -11,7 +11,7 @@ P = S * S, F numbers. Radii are in pixels of a 28-pixel image. All in 64 bits.
 import functools
 import operator
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -348,10 +348,11 @@ def _log(ops: Ops, grid: PixelGrid, offset: float) -> Tensor:
 
 @dataclass
 class HandcraftedFeatures:
-    """Features of images of one shape, standardised by those of train."""
+    """Features of images of one shape, standardised by those of train, in named `groups` of columns."""
 
     patches: PatchFeatures
     shape: tuple[int, int, int] = (0, 0, 0)
+    groups: Mapping[str, slice] = field(default_factory=dict)
     mean: Floats = field(default_factory=lambda: np.empty(0))
     scale: Floats = field(default_factory=lambda: np.empty(0))
 
@@ -380,8 +381,12 @@ class HandcraftedFeatures:
         return (self.raw(ops) - self.mean) * self.scale
 
     def raw(self, ops: Ops) -> Tensor:
-        """Give (N, F) numbers as they are."""
-        return ops.join([ops.join(part) for part in self.parts(ops).values() if part])
+        """Give (N, F) numbers as they are; `groups` says which are which."""
+        joined = {name: ops.join(part) for name, part in self.parts(ops).items() if part}
+        if not self.groups:
+            ends = np.cumsum([0, *(part.shape[-1] for part in joined.values())]).tolist()
+            self.groups = {name: slice(a, b) for name, a, b in zip(joined, ends[:-1], ends[1:], strict=True)}
+        return ops.join(list(joined.values()))
 
     def parts(self, ops: Ops) -> dict[str, list[Tensor]]:
         """Give the numbers by what they are of, in order."""

@@ -151,7 +151,7 @@ class _FeatureBased(Section):
 
 
 class Kernel(_FeatureBased):
-    """Kernel ridge regression on handcrafted features, which earlier versions had and this one opens.
+    """Kernel ridge regression on handcrafted features of the images, for few of them.
 
     `width` is the mean squared distance of two images in the exponent of the kernel; `ridge` the penalty; of more
     than `landmarks` images that number stands for the rest.
@@ -164,8 +164,8 @@ class Kernel(_FeatureBased):
 
 
 class Trees(_FeatureBased):
-    """Extra trees on handcrafted features: `leaf` is the fewest images in a leaf, `share` that of the features tried
-    for each split."""
+    """Extra trees on handcrafted features, which earlier versions had and this one opens: `leaf` is the fewest
+    images in a leaf, `share` that of the features tried for each split."""
 
     backbone: Literal["trees"] = "trees"
     trees: Annotated[int, Field(ge=1, le=1000)] = 300
@@ -253,7 +253,7 @@ Network = Scratch | Pretrained
 FeatureBased = Kernel | Trees | Perceptron
 """Classifiers of handcrafted features."""
 
-FORMER = Kernel | Perceptron
+FORMER = Trees | Perceptron
 """Models of earlier versions: their runs open, and no more are trained."""
 
 
@@ -352,7 +352,7 @@ class Ensemble(Section):
 
     backbone: Literal["ensemble"] = "ensemble"
     members: Annotated[tuple[Member, ...], Field(min_length=1, max_length=20)] = (
-        Member(model=Trees()),
+        Member(model=Kernel()),
         Member(model=Linear(), weight=0.0),
     )
     weigh: Literal["val", "given"] = "val"
@@ -502,7 +502,7 @@ def require_trainable(recipe: Recipe) -> Recipe:
         if isinstance(model, FORMER):
             raise RecipeError(
                 f"The model {model.backbone} is of an earlier version; its runs open, but no more are trained.",
-                "Choose extra trees on the same features, which score as well: --set model.backbone=trees",
+                "Choose the kernel on the same features, which scores as well: --set model.backbone=kernel",
             )
     return recipe
 

@@ -20,11 +20,11 @@ from penlight.models.ensemble import (
     scores_of_members,
     weigh,
 )
-from penlight.models.feature_classifiers import FeatureTable, Floats, TreesClassifier, prob_of
+from penlight.models.feature_classifiers import FeatureTable, Floats, KernelClassifier, prob_of
 from penlight.models.handcrafted_features import HandcraftedFeatures, PatchFeatures
 from penlight.models.nearest import NearestProbe
 from penlight.models.probe import Probe
-from penlight.recipes import Encoded, Ensemble, Linear, Member, Planned, Recipe, Trees
+from penlight.recipes import Encoded, Ensemble, Kernel, Linear, Member, Planned, Recipe
 from penlight.recipes.plan import fingerprint_of_view, make_plan
 from penlight.tasks import Task
 from penlight.tasks.base import select_known
@@ -102,9 +102,9 @@ class EnsembleFitter:
     def fit_member(self, number: int, member: Member, start: int = 0) -> Scorer:
         """Fit a member on train; of networks that are alike each `start` has random weights of its own."""
         options = member.model
-        if isinstance(options, Trees):
+        if isinstance(options, Kernel):
             handcrafted, table = self._table(options)
-            return FeatureModel(handcrafted, TreesClassifier(options).fit(table), self.task.exclusive)
+            return FeatureModel(handcrafted, KernelClassifier(options).fit(table), self.task.exclusive)
         if isinstance(options, Encoded):
             features, table = self._encoded(options)
             probe = NearestProbe(options) if options.probe == "knn" else Probe(options, ordered=self.task.ordered)
@@ -142,7 +142,7 @@ class EnsembleFitter:
         """Choose a network by the data alone."""
         return make_plan(fingerprint_of_view(self.view, {"cores": 2, "memory": 0, "rate": _RATE}, budget)).recipe
 
-    def _table(self, options: Trees) -> tuple[HandcraftedFeatures, FeatureTable]:
+    def _table(self, options: Kernel) -> tuple[HandcraftedFeatures, FeatureTable]:
         """Learn features from train, once for all members that have as many patches."""
         if options.patches not in self._tables:
             images, patients = self.train.chosen[self._rows], image_groups(self.view, ("train",))
@@ -157,6 +157,7 @@ class EnsembleFitter:
                     # Near duplicates count as of one patient.
                     patients[self._rows],
                     select_known(self.train.known, self._rows),
+                    features.groups,
                 ),
             )
         return self._tables[options.patches]
