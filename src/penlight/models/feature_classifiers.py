@@ -54,6 +54,11 @@ class FeatureTable:
         return replace(self, z=self.z[rows], y=self.y[rows, c : c + 1], of_patient=own, known=None)
 
     @property
+    def patients(self) -> Numbers:
+        """What is left out together, (N,): by default each image."""
+        return np.arange(len(self.y)) if self.of_patient is None else np.asarray(self.of_patient)
+
+    @property
     def labels(self) -> list["FeatureTable"]:
         """Give the table of each label, see `of_label`."""
         return [self.of_label(c) for c in range(self.y.shape[1])]
@@ -117,7 +122,7 @@ class KernelClassifier:
 
     def _out_of_fold(self, table: FeatureTable) -> Floats:
         """Answer each image by a kernel that learned from no image of its patient, in five folds."""
-        own = np.arange(len(table.y)) if table.of_patient is None else table.of_patient
+        own = table.patients
         out, number = np.zeros(table.y.shape), assign_folds(table.y, own, _FOLDS, table.seed)
         for fold in np.unique(number):
             left_out, rest = number == fold, number != fold
@@ -148,7 +153,7 @@ class KernelClassifier:
             inverse = np.linalg.inv(near + np.diag(self.options.ridge / weight))
             self.weights = inverse @ away
             left_out = targets - self.weights / np.diag(inverse)[:, None]
-            for block in _blocks(table.of_patient):
+            for block in rows_of_several(table.patients):
                 left_out[block] = targets[block] - np.linalg.solve(inverse[np.ix_(block, block)], self.weights[block])
         else:
             gram = near.T @ (weight[:, None] * near) + self.options.ridge * near[rows]
@@ -158,7 +163,7 @@ class KernelClassifier:
             own = weight * np.einsum("nm,mn->n", near, hat)
             residual = away - near @ self.weights
             left_out = targets - residual / np.maximum(1 - own, 1e-3)[:, None]
-            for block in _blocks(table.of_patient):
+            for block in rows_of_several(table.patients):
                 shared = (near[block] @ hat[:, block]) * weight[block]
                 left_out[block] = targets[block] - np.linalg.solve(
                     (1 + 1e-6) * np.eye(len(block)) - shared, residual[block]
@@ -185,10 +190,8 @@ class KernelClassifier:
         return np.asarray(self.STEEP * said @ self.links + self.bias)
 
 
-def _blocks(of_patient: Numbers | None) -> list[Numbers]:
+def rows_of_several(of_patient: Numbers) -> list[Numbers]:
     """Give the rows of each patient with more than one image."""
-    if of_patient is None:
-        return []
     order = np.argsort(of_patient, kind="stable")
     starts = np.flatnonzero(np.diff(of_patient[order])) + 1
     return [rows for rows in np.split(order, starts) if len(rows) > 1]

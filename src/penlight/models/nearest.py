@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from penlight.models.axes import require_numbers
 from penlight.models.feature_classifiers import FeatureTable, Floats, scores_of
 from penlight.models.graph import Graph, Value
-from penlight.models.probe import patients_of, require_learnable, weigh_rows
+from penlight.models.probe import require_learnable, weigh_rows
 from penlight.recipes.recipe import Encoded
 
 NEAREST = 20
@@ -47,7 +47,7 @@ class NearestProbe:
     def fit(self, table: FeatureTable) -> Self:
         """Keep a table of features. TrainingError where there is nothing to learn."""
         require_learnable(table)
-        self.exclusive, patients = table.exclusive, patients_of(table)
+        self.exclusive, patients = table.exclusive, table.patients
         rows = np.sort(np.random.default_rng([table.seed, 0xFE3]).permutation(len(table.y))[:_MOST])
         count = np.broadcast_to(weigh_rows(table, self.options.balance), table.y.shape)
         self.shares = (count * table.y).sum(axis=0) / np.maximum(count.sum(axis=0), 1e-9)

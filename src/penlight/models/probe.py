@@ -61,7 +61,7 @@ class Probe:
         nothing to learn."""
         require_learnable(table)
         self.exclusive = table.exclusive
-        weight, patients = weigh_rows(table, self.options.balance), patients_of(table)
+        weight, patients = weigh_rows(table, self.options.balance), table.patients
         fit = self._fit_ridge if self.options.probe == "ridge" else self._fit_logistic
         with one_thread(len(table.y)):
             said = fit(table, weight, patients)
@@ -158,11 +158,6 @@ def require_learnable(table: FeatureTable) -> None:
             f"All {counted(n, 'training image')} {kind}, so a probe has nothing to tell apart.",
             "Give images of two classes at least to train, or divide the images anew.",
         )
-
-
-def patients_of(table: FeatureTable) -> Rows:
-    """Number what is left out together, (N,): by default each image."""
-    return np.arange(len(table.y)) if table.of_patient is None else np.asarray(table.of_patient)
 
 
 def weigh_rows(table: FeatureTable, balance: str) -> Floats:

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from penlight.models.axes import STRENGTHS, WORSE, Floats, Rows, Turned, parts_of, summed, times
+from penlight.models.feature_classifiers import rows_of_several
 
 
 @dataclass(frozen=True)
@@ -27,9 +28,8 @@ class Ridge:
         turned = Turned.of(z, root[:, 0] ** 2)
         for part, own in zip(parts_of(turned.z), parts_of(root.astype(np.float32)), strict=True):
             part *= own
-        order = np.argsort(patients, kind="stable")
-        blocks = np.split(order, np.flatnonzero(np.diff(patients[order])) + 1)
-        several = [rows for rows in blocks if len(rows) > 1] if len(blocks) > 1 else []
+        # Without the only patient nothing is left to learn from.
+        several = rows_of_several(patients) if np.ptp(patients) else []
         return cls(turned, y, root, root * (y - np.average(y, axis=0, weights=root[:, 0] ** 2)), several)
 
     def choose(self) -> float:
