@@ -1,6 +1,7 @@
 """Work is done here or in other processes, with the same result; the first error ends all of it."""
 
 import json
+import os
 import subprocess
 from concurrent.futures import Future
 from dataclasses import replace
@@ -10,18 +11,29 @@ import pytest
 import penlight as pl
 from penlight.api import planning
 from penlight.api.requests import resolve_recipe
-from penlight.errors import TrainingError
-from penlight.experiments.executors import Here, Processes, do_all
+from penlight.errors import ArgumentError, TrainingError
+from penlight.experiments.executors.here import Here
+from penlight.experiments.executors.places import Place
+from penlight.experiments.executors.processes import Processes
+from penlight.experiments.executors.work import do_all
+from penlight.experiments.opened import OpenedData
 from penlight.experiments.run import RunSpec
 from penlight.experiments.seeds import seed_specs
 from tests.data.tiny_dataset import write_tiny
 from tests.remembered import draw_once
 
+QUIET = pl.ProgressListener()
+
+
+def do_in(place, work):
+    with place:
+        return do_all(iter(work), place)
+
 
 class Slots:
     """Holds what is submitted until as much of it runs as may."""
 
-    slots = 2
+    slots, outlives = 2, False
 
     def __init__(self, fails=None):
         self.fails, self.waiting, self.most = fails, [], 0
@@ -53,8 +65,8 @@ def test_results_are_in_order_and_the_list_grows_as_it_runs():
         for part, future in slots.waiting:
             future.set_result(part)
 
-    slots = Slots()
-    assert do_all(work(slots), slots, lambda: told.append(1)) == [0, 1, 2, 3, 4]
+    with Slots() as slots:
+        assert do_all(work(slots), slots, lambda: told.append(1)) == [0, 1, 2, 3, 4]
     assert asked == [0, 0, 1, 2, 3]
     assert (slots.most, len(told)) == (2, 5)
 
@@ -70,8 +82,11 @@ def test_a_run_is_the_same_in_another_process(own_folders, as_in_other_processes
     recipe = resolve_recipe("tiny.toml", "linear", ["model.components=3"])
     here, there = (own_folders / "work" / name for name in ("here", "there"))
     done = [
-        do_all(iter(seed_specs(RunSpec(recipe, 0, folder), processes)), place)
-        for folder, place in ((here, Here(pl.ProgressListener())), (there, Processes(processes)))
+        do_in(place, seed_specs(RunSpec(recipe, 0, folder), processes))
+        for folder, place in (
+            (here, Here(OpenedData(QUIET), QUIET)),
+            (there, Processes(processes, QUIET)),
+        )
     ]
     for one, other in zip(*done, strict=True):
         assert one.run.seed == other.run.seed
@@ -88,8 +103,8 @@ def test_a_process_that_fails_is_named_and_the_others_end(own_folders, monkeypat
     monkeypatch.setattr(
         subprocess, "Popen", lambda *words, **how: started.append(popen(*words, **how)) or started[-1]
     )
-    with pytest.raises(TrainingError, match=r"A worker process stopped: .*tiny\.toml"):
-        do_all(iter(seed_specs(RunSpec(recipe, 0, own_folders / "t"), 2)), Processes(2))
+    with pytest.raises(TrainingError, match=r"2 of 2 parts failed: seed-0 \(.*tiny\.toml.*; seed-1 "):
+        do_in(Processes(2, QUIET), seed_specs(RunSpec(recipe, 0, own_folders / "t"), 2))
     assert started
     assert all(process.poll() is not None for process in started)
 
@@ -107,3 +122,76 @@ def test_a_job_says_all_that_a_run_is_asked_for(own_folders, monkeypatch):
         read = RunSpec.of_job(job)
         assert json.loads(json.dumps(read.to_job())) == job
         assert replace(read, plan=None) == replace(spec, plan=None)
+
+
+class Ends:
+    """A part that ends its process the first `times`, then makes a file."""
+
+    name = "ends"
+
+    def __init__(self, folder, times):
+        self.folder, self.times = folder, times
+
+    def to_job(self):
+        return {"task": "ends", "folder": str(self.folder), "times": self.times}
+
+    def read(self, listener):
+        return sorted(path.name for path in self.folder.iterdir())
+
+
+@pytest.fixture
+def ends(tmp_path, monkeypatch):
+    """Lets worker processes know the task of `Ends`."""
+    (tmp_path / "sitecustomize.py").write_text(
+        "import os, pathlib\n"
+        "from penlight.experiments.executors import worker\n"
+        "def do(job, data):\n"
+        "    folder = pathlib.Path(job['folder'])\n"
+        "    done = len(list(folder.iterdir()))\n"
+        "    (folder / f'try-{done}').touch()\n"
+        "    if done < job['times']:\n"
+        "        os.kill(os.getpid(), 9)\n"
+        "worker.TASKS['ends'] = do\n"
+    )
+    before = os.environ.get("PYTHONPATH", "")
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}{os.pathsep}{before}")
+    (tmp_path / "out").mkdir()
+    return tmp_path / "out"
+
+
+class Told(pl.ProgressListener):
+    def __init__(self):
+        self.jobs = []
+
+    def on_job(self, name, state, about):
+        self.jobs.append((name, state))
+
+
+def test_a_killed_process_is_replaced_and_its_part_done_again(ends):
+    told = Told()
+    assert do_in(Processes(1, told), [Ends(ends, 2)]) == [["try-0", "try-1", "try-2"]]
+    assert [state for _, state in told.jobs] == ["waiting", "running", "running", "running", "done"]
+
+
+def test_a_part_that_ends_every_process_is_given_up_and_the_others_are_done(ends, tmp_path):
+    other = tmp_path / "other"
+    other.mkdir()
+    with pytest.raises(TrainingError, match=r"1 of 2 parts failed: ends \(its process ended 4 times"):
+        do_in(Processes(1, QUIET), [Ends(ends, 99), Ends(other, 0)])
+    assert len(list(ends.iterdir())) == 4
+    assert [path.name for path in other.iterdir()] == ["try-0"]
+
+
+@pytest.mark.parametrize("text", ["local", "local:1", "local:256", "slurm", "slurm:gpu", "dask:tcp://127.0.0.1:1"])
+def test_places_are_read(text):
+    place = Place.of(text)
+    assert f"{place.kind}:{place.about}".rstrip(":") == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "here", "local:", "local:0", "local:257", "local:two", "local:-1", "slurm:", "dask", "dask:", "Local"],
+)
+def test_what_is_no_place_is_named(text):
+    with pytest.raises(ArgumentError, match=r"A place was expected: local, local:N"):
+        Place.of(text)

@@ -49,6 +49,11 @@ def _checked(name: str, value: Any, annotation: Any) -> Any:
         value = int(value)
     elif float in kinds and is_number:
         value = float(value)
+    if name == "on" and isinstance(value, str):
+        from penlight.experiments.executors.places import Place
+
+        # Before a plan compares models.
+        Place.of(value)
     least = _LEAST.get(name)
     good = isinstance(value, kinds) and (bool in kinds or not isinstance(value, bool))
     if good and value is not None:

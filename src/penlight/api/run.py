@@ -273,8 +273,8 @@ def train(
     callbacks: Sequence[Any] = (), seed: int = 0,
     seeds: Literal[1] = 1, ensemble: Literal[False] = False, folds: None = None, repeats: Literal[1] = 1,
     view: str | None = None, size: int | None = None, budget: float | None = None, images: bool = True,
-    out: PathLike | None = None, track: str | None = None, listener: ProgressListener | None = None,
-    options: Options | None = None, **keywords: Any,
+    out: PathLike | None = None, track: str | None = None, on: str | None = None,
+    listener: ProgressListener | None = None, options: Options | None = None, **keywords: Any,
 ) -> Run: ...  # fmt: skip
 @overload
 def train(
@@ -305,6 +305,7 @@ def train(
     images: bool = True,
     out: PathLike | None = None,
     track: str | None = None,
+    on: str | None = None,
     listener: ProgressListener | None = None,
     options: Options | None = None,
     **keywords: Any,
@@ -330,6 +331,9 @@ def train(
         or the unfinished one of the same call, which is continued.
     track, listener
         An address as `pl.track` takes. What is told of the progress; `pl.ProgressListener()` shows none.
+    on
+        Where runs are trained: "local" is this process, "local:2" two of this machine, "slurm:PARTITION" jobs of a
+        cluster, "dask:ADDRESS" the workers of a Dask scheduler.
     options, keywords
         Values of the recipe: `epochs=5`, or by key `options={"train.epochs": 5}`.
 
@@ -353,7 +357,7 @@ def train(
     data: dict[str, Any] = {"view": view, "size": size, "budget": budget, "own": own, "listener": told}
     asked = request_of(dataset, recipe, options, keywords, train, **data)
     how: dict[str, Any] = {"seeds": seeds, "ensemble": ensemble, "folds": folds, "repeats": repeats}
-    return open_run(_made(asked, told, track, out, seed=seed, images=images, **how))
+    return open_run(_made(asked, told, track, out, seed=seed, images=images, on=on, **how))
 
 
 @checked
@@ -374,6 +378,7 @@ def cross_validate(
     images: bool = True,
     out: PathLike | None = None,
     track: str | None = None,
+    on: str | None = None,
     listener: ProgressListener | None = None,
     options: Options | None = None,
     **keywords: Any,
@@ -394,7 +399,7 @@ def cross_validate(
     data: dict[str, Any] = {"view": view, "size": size, "budget": budget, "own": own, "listener": told}
     asked = request_of(dataset, recipe, options, keywords, cross_validate, **data)
     how: dict[str, Any] = {"folds": folds, "repeats": repeats, "test": False}
-    return Runs(open_group(_made(asked, told, track, out, seed=seed, images=images, **how)))
+    return Runs(open_group(_made(asked, told, track, out, seed=seed, images=images, on=on, **how)))
 
 
 def _made(asked: Request, listener: ProgressListener, track: str | None, out: PathLike | None, **how: Any) -> Path:

@@ -14,8 +14,9 @@ from penlight.api.results import Studied
 from penlight.data import store
 from penlight.data.catalog import portable
 from penlight.errors import ArgumentError
-from penlight.experiments.executors import Here
+from penlight.experiments.executors.places import Place
 from penlight.experiments.experiment import Summary, require_group, run_group
+from penlight.experiments.opened import OpenedData
 from penlight.experiments.progress import ProgressListener
 from penlight.experiments.run import require_no_images
 from penlight.experiments.studies import RESOLUTION, compare_rows
@@ -92,14 +93,15 @@ def study(
     seeds: int | None = None,
     images: bool = True,
     track: str | None = None,
+    on: str | None = None,
     listener: ProgressListener | None = None,
     options: Options | None = None,
 ) -> Studied:
     """Train what is missing of a study, keep what is done, compare all, and write study.json and the report.
 
-    Arguments as in `plan_study`, `images` and `track` as in `train`. RunError, naming them, if finished runs are of
-    another recipe than the study's, or keep images where none were to be kept. DataError if a file of weights is
-    missing, before anything is trained.
+    Arguments as in `plan_study`, `images`, `track` and `on` as in `train`. RunError, naming them, if finished runs
+    are of another recipe than the study's, or keep images where none were to be kept. DataError if a file of weights
+    is missing, before anything is trained.
 
     Examples
     --------
@@ -114,6 +116,7 @@ def study(
 
     with tracking(listener or ProgressListener(), track) as listener:
         listener.on_step("Reading the study")
+        place = Place.of(on)
         of_sizes: dict[str, Any] = {"recipe": recipe, "view": view, "budget": budget, "options": options}
         plan = plan_study(name, dataset, **of_sizes, out=out, seeds=seeds, listener=listener)
         require_no_changed(plan)
@@ -124,8 +127,8 @@ def study(
             if run.state != "done":
                 require_weights(run.recipe.model)
         listener.on_step("Opening the dataset")
-        here = Here(listener)
-        views = {seen: here.data.view(data) for seen, data in plan.seen.items()}
+        opened = OpenedData(listener)
+        views = {seen: opened.view(data) for seen, data in plan.seen.items()}
         verdict = ""
 
         def summarise(runs: Sequence[RunFolder]) -> Summary[dict[str, Any]]:
@@ -142,5 +145,6 @@ def study(
             files = {REPORT: study_report(content).encode(), STUDY: json_text(record).encode()}
             return Summary("study", files, record.to_dict())
 
-        _, record = run_group(plan.folder, study_specs(plan, images, listener), summarise, here, listener)
+        executor, specs = place.executor(plan.folder, opened, listener), study_specs(plan, images, listener)
+        _, record = run_group(plan.folder, specs, summarise, executor, listener)
     return Studied(plan.folder, plan.folder / REPORT, record, verdict)

@@ -14,8 +14,9 @@ from penlight.data.store import list_datasets
 from penlight.disk import is_inside, short_path
 from penlight.errors import DataError
 from penlight.evaluation import Score
-from penlight.experiments.executors import Here
+from penlight.experiments.executors.here import Here
 from penlight.experiments.experiment import Summary, require_group, run_group
+from penlight.experiments.opened import OpenedData
 from penlight.experiments.progress import ProgressListener
 from penlight.experiments.run import RunSpec
 from penlight.records import Record, json_key
@@ -97,7 +98,7 @@ def sweep(
 
     with tracking(listener or ProgressListener(), track) as listener:
         specs = (_spec(name, run_folder_in(folder, name), budget, images, listener) for name in here)
-        return run_group(folder, specs, summarise, Here(listener), listener)[1]
+        return run_group(folder, specs, summarise, Here(OpenedData(listener), listener), listener)[1]
 
 
 def _leading(rows: Sequence[Score]) -> dict[str, float]:

@@ -7,10 +7,11 @@ from typing import Any
 from penlight.api.requests import Request, with_references
 from penlight.api.results import Trained
 from penlight.errors import ArgumentError
-from penlight.experiments.executors import Here
+from penlight.experiments.executors.places import Place
 from penlight.experiments.experiment import Summary, default_folder, run_group
 from penlight.experiments.final import make_final, require_final
 from penlight.experiments.folds import claim_of, continues, fold_specs, summarise_folds
+from penlight.experiments.opened import OpenedData
 from penlight.experiments.progress import ProgressListener
 from penlight.experiments.run import RunSpec
 from penlight.experiments.seeds import seed_specs, seeds_go_on, summarise_seeds
@@ -37,7 +38,7 @@ def train_request(
     **how: Any,
 ) -> Trained:
     """Train what was asked for with `seeds` seeds or in `folds`; `ensemble` as `train_recipe` has it, `repeats` and
-    `test` as `cross_validate_recipe`, and `how` are seed, images, out and listener of both."""
+    `test` as `cross_validate_recipe`, and `how` are seed, images, out, on and listener of both."""
     how |= {"name": asked.name, "plan": asked.plan, "own": asked.own}
     if folds is None:
         return train_recipe(asked.recipe, seeds=seeds, ensemble=ensemble, **how)
@@ -55,6 +56,7 @@ def train_recipe(
     images: bool = True,
     own: OwnModel | None = None,
     ensemble: bool = False,
+    on: str | None = None,
     listener: ProgressListener | None = None,
 ) -> Trained:
     """Train a recipe with one seed, or with `seeds` of them from `seed` on; score it on test; write the report.
@@ -64,27 +66,29 @@ def train_recipe(
     `out` is the folder to write; by default the next free runs/<dataset>-<name>-<n>, or the unfinished one of the
     same recipe, which is continued. `plan` is where the recipe comes from, to be kept with it. Without `images` no
     image of the dataset is kept in the run or shown in its report; its predictions are the same. `own` is the user's
-    network or estimator, in place of the recipe's model. DataError if a file of weights is missing, and RecipeError
-    if the network does not fit, before anything is written.
+    network or estimator, in place of the recipe's model. `on` is where runs are trained, see `Place.of`. DataError if
+    a file of weights is missing, and RecipeError if the network does not fit, before anything is written.
     """
-    listener, recipe = listener or ProgressListener(), _trainable(recipe)
+    listener, recipe, place = listener or ProgressListener(), _trainable(recipe), Place.of(on)
     listener.on_step("Opening the dataset")
-    here = Here(listener)
-    view = here.data.view(recipe.data)
+    data = OpenedData(listener)
+    view = data.view(recipe.data)
     recipe, own = with_own(recipe, own, view, listener.on_warning)
     continued = goes_on if seeds == 1 else seeds_go_on
     folder = out or default_folder(recipe.data.dataset, name, lambda path: continued(path, recipe.hash, seed))
     first = RunSpec(recipe, seed, folder, plan=plan, images=images, own=own)
+    executor = place.executor(folder, data, listener)
     if seeds == 1:
-        trained = here.submit(first).result()
+        with executor:
+            trained = executor.submit(first).result()
         return _trained(first, [trained.run], trained.scores or evaluate_run(trained.run))
 
     def summarise(runs: Sequence[RunFolder]) -> Summary[SeedsScores]:
-        final = make_final(first, runs, averaged(runs, "val"), here.data, listener) if ensemble else None
+        final = make_final(first, runs, averaged(runs, "val"), data, listener) if ensemble else None
         listener.on_step("Writing the summary")
         return summarise_seeds(folder, runs, view, final)
 
-    return _trained(first, *run_group(folder, seed_specs(first, seeds), summarise, here, listener))
+    return _trained(first, *run_group(folder, seed_specs(first, seeds), summarise, executor, listener))
 
 
 def cross_validate_recipe(
@@ -99,6 +103,7 @@ def cross_validate_recipe(
     images: bool = True,
     test: bool = True,
     own: OwnModel | None = None,
+    on: str | None = None,
     listener: ProgressListener | None = None,
 ) -> Trained:
     """Divide train and val into folds, train on all but one for each, and score the answers to those left out; then
@@ -114,22 +119,23 @@ def cross_validate_recipe(
         raise ArgumentError(
             f"At most {MOST_REPEATS} repeats were expected; {repeats:,} came.", "Give fewer --repeats."
         )
-    listener, recipe = listener or ProgressListener(), _trainable(recipe)
+    listener, recipe, place = listener or ProgressListener(), _trainable(recipe), Place.of(on)
     listener.on_step("Dividing the dataset")
-    here = Here(listener)
-    recipe, own = with_own(require_final(recipe), own, here.data.view(recipe.data), listener.on_warning)
-    divided = here.data.folds(recipe, folds, seed)
+    data = OpenedData(listener)
+    recipe, own = with_own(require_final(recipe), own, data.view(recipe.data), listener.on_warning)
+    divided = data.folds(recipe, folds, seed)
     claim = claim_of(recipe, divided, repeats)
     folder = out or default_folder(recipe.data.dataset, name, lambda path: continues(path, claim, final=test))
     first = RunSpec(recipe, seed, folder, "folds", plan=plan, images=images, own=own)
 
     def summarise(runs: Sequence[RunFolder]) -> Summary[FoldsScores]:
         made = open_folds(folder)
-        final = make_final(first, made.runs, made.held_out, here.data, listener, divided) if test else None
+        final = make_final(first, made.runs, made.held_out, data, listener, divided) if test else None
         listener.on_step("Scoring all folds")
         return summarise_folds(made, divided, final)
 
-    return _trained(first, *run_group(folder, fold_specs(first, claim, listener), summarise, here, listener))
+    executor, specs = place.executor(folder, data, listener), fold_specs(first, claim, listener)
+    return _trained(first, *run_group(folder, specs, summarise, executor, listener))
 
 
 def _trainable(recipe: Recipe) -> Recipe:

@@ -11,8 +11,9 @@ from penlight.api.results import Tuned
 from penlight.data import ViewedDataset
 from penlight.disk import short_path
 from penlight.errors import RecipeError
-from penlight.experiments.executors import Here, Processes
+from penlight.experiments.executors.places import Place
 from penlight.experiments.experiment import default_folder
+from penlight.experiments.opened import OpenedData
 from penlight.experiments.progress import ProgressListener
 from penlight.recipes import Estimator, Own, Recipe
 from penlight.recipes.space import Space, default_space, load_space, with_values
@@ -42,6 +43,7 @@ def tune(
     size: int | None = None,
     out: PathLike | None = None,
     track: str | None = None,
+    on: str | None = None,
     listener: ProgressListener | None = None,
     options: Options | None = None,
     **keywords: Any,
@@ -53,7 +55,8 @@ def tune(
     for the model. `storage` is an Optuna URL, by default tune.db in the folder. `seeds` trainings of each trial are
     judged on val, whatever its size. `out` is the folder; by default the next free runs/<dataset>-tune-<n>, or the
     unfinished one of the same search, which is continued. `track` is the address of an experiment tracker, as in
-    `train`, which gets each finished trial as a run inside that of the tuning.
+    `train`, which gets each finished trial as a run inside that of the tuning. `on` is where trials are trained, as
+    in `train`; `workers`, in short for local:N, is how many at once.
 
     Examples
     --------
@@ -77,8 +80,9 @@ def tune(
     from penlight.experiments.tuning.search import Tuning, make_limits, run_tuning
     from penlight.reports.tuning import tuning_files
 
-    here = Here(listener)
-    viewed = here.data.view(chosen.data)
+    place = Place.of(f"local:{workers}" if on is None else on)
+    data = OpenedData(listener)
+    viewed = data.view(chosen.data)
     setup = make_setup(chosen, searched, viewed, sampler=sampler, seeds=seeds, seed=seed)
     limits = make_limits(trials, seconds)
     folder = path_or_none(out, "folder for out")
@@ -93,9 +97,9 @@ def tune(
         finish_tuning(folder, setup, tuning_files(content))
         return result
 
-    executor = here if workers == 1 else Processes(workers)
     with tracking(listener, track) as told:
-        result = run_tuning(Tuning(folder, storage), setup, limits, executor, here.data, told, summarise)
+        executor = place.executor(folder, data, told, slots=workers)
+        result = run_tuning(Tuning(folder, storage), setup, limits, executor, data, told, summarise)
         told.on_group_end(folder)
     return result
 

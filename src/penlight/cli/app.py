@@ -54,6 +54,24 @@ Track = Annotated[
     str | None,
     Option(metavar="ADDRESS", help="Also send the runs to mlflow:URI, or tensorboard:FOLDER, as they go on."),
 ]
+
+
+def _place(text: str | None) -> str | None:
+    if text is not None:
+        from penlight.experiments.executors.places import Place
+
+        Place.of(text)
+    return text
+
+
+On = Annotated[
+    str | None,
+    Option(
+        callback=_place,
+        metavar="PLACE",
+        help="Where runs are trained: local, local:N (N processes), slurm[:PARTITION] or dask:ADDRESS.",
+    ),
+]
 Overrides = Annotated[
     list[str] | None,
     Option("--set", metavar="KEY=VALUE", help="Change an option of the recipe, e.g. train.epochs=3; repeatable."),
@@ -142,6 +160,7 @@ def train(
     ] = False,
     no_images: NoImages = False,
     track: Track = None,
+    on: On = None,
     out: Out = None,
     full: Full = False,
     json: Json = False,
@@ -173,7 +192,7 @@ def train(
             asked = requests.request(dataset, recipe, overrides or [], **data)
         print_plan_made(asked.plan, json, full)
         with TrainingView(quiet=json) as shown, tracking(shown, track) as listener:
-            how: dict[str, Any] = {"seed": seed, "images": not no_images, "out": out, "listener": listener}
+            how: dict[str, Any] = {"seed": seed, "images": not no_images, "out": out, "on": on, "listener": listener}
             how |= {"folds": folds, "repeats": repeats, "test": not no_test, "ensemble": ensemble}
             result = train_request(asked, seeds=seeds, **how)
     give(result, json, lambda made: print_trained(made, full))
@@ -199,6 +218,7 @@ def study(
     dry_run: Annotated[bool, Option("--dry-run", help="List the runs and their states; train nothing.")] = False,
     no_images: NoImages = False,
     track: Track = None,
+    on: On = None,
     full: Full = False,
     json: Json = False,
 ) -> None:
@@ -221,7 +241,7 @@ def study(
         give(pl.plan_study(name, **asked, out=out, seeds=seeds), json, print_plan)
         return
     with StudyView(quiet=json) as listener:
-        how: dict[str, Any] = {"images": not no_images, "track": track, "listener": listener}
+        how: dict[str, Any] = {"images": not no_images, "track": track, "on": on, "listener": listener}
         result = pl.study(name, **asked, out=out, seeds=seeds, **how)
     give(result, json, lambda made: print_studied(made, full))
 
@@ -250,6 +270,7 @@ def tune(
     images: Images = None,
     overrides: Overrides = None,
     track: Track = None,
+    on: On = None,
     out: Out = None,
     full: Full = False,
     json: Json = False,
@@ -276,6 +297,7 @@ def tune(
             seed=seed,
             out=out,
             track=track,
+            on=on,
             listener=listener,
         )
     give(result, json, lambda made: print_tuned(made, full))

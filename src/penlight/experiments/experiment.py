@@ -11,7 +11,7 @@ from typing import Generic, TypeVar
 
 from penlight.disk import FolderHold, is_inside
 from penlight.errors import RunError
-from penlight.experiments.executors import Executor, Work, do_all
+from penlight.experiments.executors.work import Executor, Work, do_all, results_of
 from penlight.experiments.progress import ProgressListener
 from penlight.experiments.run import TrainedRun
 from penlight.runs import RunFolder
@@ -39,19 +39,32 @@ class Summary(Generic[T]):
 
 
 def run_experiment(
-    hold: contextlib.AbstractContextManager[object],
+    hold: Callable[[], contextlib.AbstractContextManager[object]],
     work: Iterable[Work[R]],
     summarise: Callable[[Sequence[R]], T],
     executor: Executor,
     on_done: Callable[[], None] = lambda: None,
+    *,
+    grows: bool = False,
 ) -> T:
     """Hold a folder, do what is missing of the work in it, and summarise all of it.
 
-    `work` is asked for one after the other while the folder is held, so that it may depend on what is there. A killed
-    experiment goes on with the work that it was at. RunError if another process holds the folder.
+    `work` is asked for one after the other while the folder is held, so that it may depend on what is there; of a
+    list that `grows` each part depends on those before it. A killed experiment goes on with the work that it was at.
+    RunError if another process holds the folder. Where work outlives this process, the folder is held while it is
+    submitted and while it is summarised: others may wait for the same work, each part of which is done once.
     """
-    with hold:
-        return summarise(do_all(iter(work), executor, on_done))
+    if not executor.outlives or grows:
+        with hold():
+            with executor:
+                done = do_all(iter(work), executor, on_done, grows=grows)
+            return summarise(done)
+    with executor:
+        with hold():
+            begun = [executor.submit(part) for part in work]
+        done = results_of(begun)
+    with hold():
+        return summarise(done)
 
 
 def require_group(folder: Path, kind: Kind, what: str) -> None:
@@ -73,7 +86,7 @@ def run_group(
         runs = [own.run for own in trained]
         return runs, summarise(runs).write(folder, runs)
 
-    done = run_experiment(FolderHold(folder), work, summarised, executor)
+    done = run_experiment(lambda: FolderHold(folder), work, summarised, executor)
     listener.on_group_end(folder)
     return done
 

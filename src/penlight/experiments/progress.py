@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from penlight.experiments.executors.work import JobState
     from penlight.experiments.run import RunSpec
     from penlight.experiments.studies import StudyProgress
     from penlight.recipes import Recipe
@@ -41,6 +42,10 @@ class ProgressListener:
 
     def on_group_end(self, folder: "Path") -> None:
         """Say that all runs of a folder of several are complete, and that it is summarised and sealed."""
+
+    def on_job(self, name: str, state: "JobState", about: str) -> None:
+        """Say how far a part of an experiment is that is done elsewhere; `about` says where it runs, or why it
+        failed. It may be called in any thread."""
 
     def on_trial(self, done: int, planned: int | None, best: float, seconds_left: float | None) -> None:
         """Say that `done` trials of a tuning are finished; `best` is NaN before the first is complete."""

@@ -88,6 +88,11 @@ class RunSpec:
     group: Path | None = None
     place: str = ""
 
+    @property
+    def name(self) -> str:
+        """See `Work`."""
+        return self.folder.name if self.group is None else self.folder.relative_to(self.group).as_posix()
+
     def do(self, data: "OpenedData", listener: ProgressListener) -> TrainedRun:
         """Train the run into its folder; a folder that already holds this very run is left as it is.
 
@@ -103,9 +108,12 @@ class RunSpec:
         listener.on_run_end(trained.run)
         return trained
 
-    def read(self) -> TrainedRun:
+    def read(self, listener: ProgressListener) -> TrainedRun:
         """See `Work`."""
-        return TrainedRun(open_run(self.folder), None)
+        listener.on_run_begin(self, self.group)
+        run = open_run(self.folder)
+        listener.on_run_end(run)
+        return TrainedRun(run, None)
 
     def to_job(self) -> dict[str, Any]:
         """See `Work`. RecipeError for a network that the user handed in, which JSON does not hold."""

@@ -14,7 +14,7 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from penlight.errors import MemoryShortError, TrainingError
-from penlight.experiments.executors import Executor
+from penlight.experiments.executors.work import Executor
 from penlight.experiments.experiment import run_experiment
 from penlight.experiments.opened import OpenedData
 from penlight.experiments.progress import ProgressListener
@@ -141,7 +141,7 @@ def run_tuning(
             listener.on_trial_end(tuning.folder, setup.recipe, trial)
         told = max(told, final)
         best = max((trial.value for trial in done if trial.state == "complete"), default=float("nan"))
-        listener.on_trial(len(done), limits.trials, best, limits.seconds_left(done, executor.slots))
+        listener.on_trial(len(done), limits.trials, best, limits.seconds_left(done, executor.slots or 1))
 
     def trials() -> Iterator[TrialSpec]:
         listener.on_step("Tuning")
@@ -152,7 +152,9 @@ def run_tuning(
         return summarise(found(tuning.opened(data)))
 
     with quiet(), storage_kept(tuning.url):
-        return run_experiment(hold_tuning(tuning.folder, setup), trials(), summarised, executor, tell)
+        return run_experiment(
+            lambda: hold_tuning(tuning.folder, setup), trials(), summarised, executor, tell, grows=True
+        )
 
 
 @dataclass(frozen=True)
@@ -172,7 +174,12 @@ class TrialSpec:
         """Read what `to_job` gave."""
         return cls(Tuning(Path(job["folder"]), job["storage"]), job["trial"])
 
-    def read(self) -> None:
+    @property
+    def name(self) -> str:
+        """See `Work`."""
+        return f"trial-{self.trial}"
+
+    def read(self, listener: ProgressListener) -> None:
         """See `Work`: what came of it is in the storage."""
 
     def do(self, data: OpenedData, listener: ProgressListener) -> None:

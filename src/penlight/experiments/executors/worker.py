@@ -1,14 +1,18 @@
-"""A process that does work of an experiment: each line of standard input is a job in JSON, and each that is done is
-answered by a line on standard output."""
+"""What does the work of an experiment elsewhere: `do_job`, of a job in JSON.
 
+As a process, each line of standard input is a job, and each is answered by a line on standard output.
+"""
+
+import json
 import os
 import queue
 import sys
 import threading
+import traceback
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from penlight.errors import PenlightError
+from penlight.errors import PenlightError, first_line
 from penlight.experiments.opened import OpenedData
 from penlight.experiments.progress import ProgressListener
 from penlight.parsing import parse_json_object
@@ -27,11 +31,23 @@ def _trial(job: Mapping[str, Any], data: OpenedData) -> None:
 
 
 TASKS: dict[str, Callable[[Mapping[str, Any], OpenedData], None]] = {"run": _run, "trial": _trial}
-"""What a process may be asked for, by name."""
+"""What may be asked for elsewhere, by name."""
+
+
+def do_job(job: Mapping[str, Any], data: OpenedData) -> dict[str, str]:
+    """Do a job, and give nothing, or the "error" that it ended with and its "remedy"."""
+    try:
+        TASKS[job["task"]](job, data)
+    except PenlightError as error:
+        return {"error": error.problem, "remedy": error.remedy}
+    except Exception as error:
+        traceback.print_exc()
+        return {"error": f"{type(error).__name__}: {first_line(error)}"}
+    return {}
 
 
 def main() -> None:
-    """Do jobs until there are no more; exit code 1 and a last line that says why if one fails."""
+    """Do jobs until there are no more."""
     # What libraries print must not be taken for an answer.
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)
@@ -39,13 +55,8 @@ def main() -> None:
     threading.Thread(target=_read, args=(jobs,), daemon=True).start()
     data = OpenedData(ProgressListener())
     while True:
-        job = parse_json_object(jobs.get(), "The job of a process")
-        try:
-            TASKS[job["task"]](job, data)
-        except PenlightError as error:
-            sys.stderr.write(f"{error.text}\n")
-            sys.exit(1)
-        answers.write("done\n")
+        answer = do_job(parse_json_object(jobs.get(), "The job of a process"), data)
+        answers.write(json.dumps(answer) + "\n")
 
 
 def _read(jobs: "queue.SimpleQueue[str]") -> None:
@@ -56,4 +67,7 @@ def _read(jobs: "queue.SimpleQueue[str]") -> None:
 
 
 if __name__ == "__main__":
-    main()
+    # By its name, as those see it that add to TASKS.
+    from penlight.experiments.executors import worker
+
+    worker.main()

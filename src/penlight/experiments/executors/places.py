@@ -1,0 +1,50 @@
+"""Where the work of an experiment is to be done, as `--on` names it."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, cast
+
+from penlight.errors import ArgumentError
+from penlight.experiments.executors.here import Here
+from penlight.experiments.executors.processes import Processes
+from penlight.experiments.executors.work import Executor
+from penlight.experiments.opened import OpenedData
+from penlight.experiments.progress import ProgressListener
+
+MOST_PROCESSES = 256
+
+
+@dataclass(frozen=True)
+class Place:
+    """A place by its kind, and what follows its colon: the number of processes, the partition, the address."""
+
+    kind: Literal["local", "slurm", "dask"] = "local"
+    about: str = ""
+
+    @classmethod
+    def of(cls, text: str | None) -> "Place":
+        """Read local, local:N, slurm, slurm:PARTITION or dask:ADDRESS; None is local, this process. ArgumentError for
+        anything else."""
+        if text is None:
+            return cls()
+        kind, _, about = text.partition(":")
+        known = kind in ("local", "slurm", "dask") and bool(about) == (":" in text)
+        processes = about.isdecimal() and 1 <= int(about[:9]) <= MOST_PROCESSES
+        if not known or (kind == "local" and about and not processes) or (kind == "dask" and not about):
+            raise ArgumentError(
+                f"A place was expected: local, local:N with N of 1 to {MOST_PROCESSES}, slurm, slurm:PARTITION or "
+                f"dask:ADDRESS; '{text}' came.",
+                "Give one, as --on local:2.",
+            )
+        return cls(cast("Literal['local', 'slurm', 'dask']", kind), about)
+
+    def executor(
+        self, folder: Path, data: OpenedData, listener: ProgressListener, *, slots: int | None = None
+    ) -> Executor:
+        """Give the place for the work of an experiment in a folder; this process, with the data that it has opened,
+        is a place, too. Of a list that grows, `slots` is how many parts are submitted at once where the place does
+        not say it."""
+        if self.kind != "local":
+            raise ArgumentError(f"No experiment runs on {self.kind} yet.", "Give --on local:2.")
+        processes = int(self.about or 1)
+        return Here(data, listener) if processes == 1 else Processes(processes, listener)

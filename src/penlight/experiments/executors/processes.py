@@ -1,0 +1,158 @@
+"""Processes of this machine as a place where work is done."""
+
+import contextlib
+import json
+import os
+import queue
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from types import TracebackType
+from typing import IO, Any, Self, TypeVar
+
+from penlight.experiments.executors.work import Work, WorkFailedError
+from penlight.experiments.progress import ProgressListener
+from penlight.runs import machine
+
+T = TypeVar("T")
+
+_THREADS = ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS",
+            "MKL_NUM_THREADS")  # fmt: skip
+_TRIES = 4
+"""So many processes may end while they do a part, before it has failed."""
+
+
+class _EndedError(Exception):
+    """The process ended while it did a part; the text is the last line of what it said."""
+
+
+@dataclass
+class _Worker:
+    process: "subprocess.Popen[str]"
+    log: IO[str]
+
+    @classmethod
+    def start(cls, processes: int) -> Self:
+        """Start one of so many processes."""
+        # Closed by `end`.
+        log = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115
+        process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "penlight.experiments.executors.worker"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+            env={**os.environ, **thread_limits(processes)},
+        )
+        return cls(process, log)
+
+    def do(self, job: Mapping[str, Any]) -> Mapping[str, str]:
+        """Have a job done, and give the answer: an "error" with its "remedy", or nothing."""
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        with contextlib.suppress(BrokenPipeError):
+            self.process.stdin.write(json.dumps(job) + "\n")
+            self.process.stdin.flush()
+        if not (line := self.process.stdout.readline()).endswith("\n"):
+            self.process.wait()
+            self.log.seek(0)
+            said = self.log.read().strip().splitlines() or [f"the process ended with {self.process.returncode}"]
+            raise _EndedError(said[-1])
+        answer: Mapping[str, str] = json.loads(line)
+        return answer
+
+    def end(self) -> None:
+        """End the process, whatever it does."""
+        if self.process.poll() is None:
+            self.process.terminate()
+        self.process.wait()
+        for pipe in (self.process.stdin, self.process.stdout, self.log):
+            with contextlib.suppress(BrokenPipeError):
+                if pipe is not None:
+                    pipe.close()
+
+
+class Processes:
+    """Processes of this machine, which share its cores fairly and end when this process does.
+
+    One that ends while it does a part, as when it is killed, is replaced, and the part done again, which goes on
+    where it was.
+    """
+
+    outlives = False
+
+    def __init__(self, slots: int, listener: ProgressListener) -> None:
+        self.slots: int | None = slots
+        self._count, self._listener = slots, listener
+        self._idle: queue.SimpleQueue[_Worker] = queue.SimpleQueue()
+        self._workers: list[_Worker] = []
+        self._closing = False
+        self._pool: ThreadPoolExecutor | None = None
+
+    def __enter__(self) -> Self:
+        """Start the processes."""
+        try:
+            for _ in range(self._count):
+                self._idle.put(self._start())
+        except BaseException:
+            self._end()
+            raise
+        self._pool = ThreadPoolExecutor(self._count)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """End the processes, before the threads that wait for their answers are joined."""
+        self._end()
+        if self._pool is not None:
+            self._pool.shutdown(cancel_futures=True)
+
+    def _start(self) -> _Worker:
+        self._workers.append(_Worker.start(self._count))
+        return self._workers[-1]
+
+    def _end(self) -> None:
+        self._closing = True
+        for worker in self._workers:
+            worker.end()
+
+    def submit(self, work: Work[T]) -> "Future[T]":
+        """Have a part done by the next process that has nothing to do."""
+        assert self._pool is not None
+        self._listener.on_job(work.name, "waiting", "")
+        return self._pool.submit(self._do, work)
+
+    def _do(self, work: Work[T]) -> T:
+        worker = self._idle.get()
+        try:
+            for tries in range(1, _TRIES + 1):
+                self._listener.on_job(work.name, "running", f"process {worker.process.pid}")
+                try:
+                    answer = worker.do(work.to_job())
+                    break
+                except _EndedError as ended:
+                    if self._closing:
+                        raise
+                    worker.end()
+                    worker = self._start()
+                    answer = {"error": f"its process ended {tries} times; the last one said: {ended}"}
+        finally:
+            self._idle.put(worker)
+        if "error" in answer:
+            self._listener.on_job(work.name, "failed", answer["error"])
+            raise WorkFailedError(work.name, **{"why": answer["error"], **_remedy(answer)})
+        self._listener.on_job(work.name, "done", "")
+        return work.read(self._listener)
+
+
+def _remedy(answer: Mapping[str, str]) -> dict[str, str]:
+    return {"remedy": answer["remedy"]} if answer.get("remedy") else {}
+
+
+def thread_limits(processes: int) -> dict[str, str]:
+    """Give the environment in which each of some processes takes its share of the cores."""
+    return dict.fromkeys(_THREADS, str(max(1, int(machine()["cores"]) // processes)))
