@@ -14,7 +14,7 @@ from penlight.data.store import list_datasets
 from penlight.disk import is_inside, short_path
 from penlight.errors import DataError
 from penlight.evaluation import Score
-from penlight.experiments.executors.here import Here
+from penlight.experiments.executors.places import Place
 from penlight.experiments.experiment import Summary, require_group, run_group
 from penlight.experiments.opened import OpenedData
 from penlight.experiments.progress import ProgressListener
@@ -65,11 +65,12 @@ def sweep(
     dry_run: bool = False,
     images: bool = True,
     track: str | None = None,
+    on: str | None = None,
     listener: ProgressListener | None = None,
 ) -> Swept:
     """Train each official set that is on disk by its own plan, keeping what is done, and write the page that sets
-    the scores beside the published ones; a dry run only says what would be done. `track` as in `train`. DataError if
-    none is on disk.
+    the scores beside the published ones; a dry run only says what would be done. `track` and `on` as in `train`.
+    DataError if none is on disk.
 
     Examples
     --------
@@ -98,7 +99,8 @@ def sweep(
 
     with tracking(listener or ProgressListener(), track) as listener:
         specs = (_spec(name, run_folder_in(folder, name), budget, images, listener) for name in here)
-        return run_group(folder, specs, summarise, Here(OpenedData(listener), listener), listener)[1]
+        executor = Place.of(on).executor(folder, OpenedData(listener), listener)
+        return run_group(folder, specs, summarise, executor, listener)[1]
 
 
 def _leading(rows: Sequence[Score]) -> dict[str, float]:

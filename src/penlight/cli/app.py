@@ -234,7 +234,8 @@ def study(
     asked["options"] = overrides
     if name == sweeping.SWEEP and not any(asked.values()):
         with TrainingView(quiet=json) as listener:
-            swept = pl.sweep(out=out, dry_run=dry_run, images=not no_images, track=track, listener=listener)
+            where: dict[str, Any] = {"on": on, "track": track, "listener": listener}
+            swept = pl.sweep(out=out, dry_run=dry_run, images=not no_images, **where)
         give(swept, json, print_swept)
         return
     if dry_run:
