@@ -237,6 +237,16 @@ def read_named(path: Path, largest: int) -> bytes:
         return _read_at_most(file, path, largest)
 
 
+def state_of(path: Path) -> tuple[int, ...]:
+    """Say which file is at a path, and since when: one that is written anew has another state. Empty where there is
+    none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return ()
+    return (found.st_ino, found.st_mtime_ns, found.st_size)
+
+
 def folder_inside(folder: Path, name: str) -> Path:
     """Give the path of a folder in or below another, by its plain relative name, which leads through no link.
 

@@ -11,9 +11,9 @@ from onnx.external_data_helper import convert_model_to_external_data
 from penlight.errors import EncoderError
 from penlight.models import encoder_file
 from penlight.models.encoder import EncoderFeatures
-from penlight.models.encoder_file import open_encoder
+from penlight.models.encoder_file import find_encoder, open_encoder
 from penlight.models.encoder_folder import keep_encoder
-from penlight.models.weights import encoder_hash
+from penlight.recipes import Encoded
 from penlight.runs import encoders
 from penlight.runs.encoders import is_free
 from tests.models.encoders import WIDTH, draw_encoder
@@ -44,7 +44,7 @@ def test_weights_beside_an_encoder_are_part_of_it(tmp_path: Path) -> None:
     wanted = EncoderFeatures(open_encoder(tmp_path / "there" / "whole.onnx"), (28,)).of(images())
     encoder = open_encoder(path)
     np.testing.assert_array_equal(EncoderFeatures(encoder, (28,)).of(images()), wanted)
-    assert encoder_hash(path) == encoder.sha256
+    assert find_encoder(Encoded(weights=str(path))).original == encoder.sha256
     kept = keep_encoder(path, {}, "kept")
     assert sorted(each.name for each in kept.path.parent.rglob("*")) == [
         "kept.onnx",
@@ -58,6 +58,31 @@ def test_weights_beside_an_encoder_are_part_of_it(tmp_path: Path) -> None:
     data.write_bytes(data.read_bytes()[:-1] + b"\0")
     with pytest.raises(EncoderError, match=r"kept\.onnx was changed"):
         open_encoder(kept.path)
+
+
+def test_an_encoder_is_read_once_as_long_as_its_files_are_as_they_were(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, count = divided(tmp_path / "there"), 0
+
+    def counted(path: Path) -> encoders.EncoderFile:
+        nonlocal count
+        count += 1
+        return encoders.read_encoder(path)
+
+    monkeypatch.setattr(encoder_file, "read_encoder", counted)
+    options = Encoded(weights=str(path))
+    opened = find_encoder(options)
+    assert opened is find_encoder(options.model_copy(update={"sha256": opened.sha256, "sizes": (28,)}))
+    assert EncoderFeatures(opened, (28,)).of(images()).shape == (6, WIDTH)
+    assert count == 1
+    # It is read again after any of them was written: the file, what lies beside it, or what is said of it.
+    beside, said = path.parent / "parts" / "weights.bin", path.with_suffix(".toml")
+    for place in (path, beside, said):
+        place.write_bytes(b'licence = "MIT"' if place == said else place.read_bytes())
+        before, opened = opened, find_encoder(options)
+        assert opened is not before, place
+    assert (opened.licence, count) == ("MIT", 4)
 
 
 def _place(path: Path, **said: str) -> None:

@@ -1,5 +1,6 @@
 """Keras networks as encoders: what they give, read once, and what is no such file."""
 
+import hashlib
 import importlib
 import inspect
 import json
@@ -13,7 +14,7 @@ from penlight.errors import EncoderError
 from penlight.models import keras_encoder
 from penlight.models.backend import load_keras
 from penlight.models.encoder import encoder_features
-from penlight.models.encoder_file import as_onnx, open_encoder
+from penlight.models.encoder_file import open_encoder
 from penlight.models.encoder_maps import averaged_maps
 from tests.cli.test_cli import in_a_new_process
 
@@ -59,7 +60,7 @@ def test_the_encoder_of_a_weights_file_gives_the_networks_features(tmp_path, nam
     network = random_application(name, include_top=False, pooling="avg", input_shape=(side, side, 3))
     path = tmp_path / f"{name}.weights.h5"
     network.save_weights(path)
-    encoder = open_encoder(as_onnx(path))
+    encoder = open_encoder(path)
     assert (encoder.dtype, encoder.layout, encoder.free) == ("uint8", "NHWC", side is None)
     assert encoder.source.startswith(f"{name} of keras.applications")
     session = onnxruntime.InferenceSession(encoder.path.read_bytes())
@@ -85,7 +86,7 @@ def test_width_top_and_name_are_read_from_the_file(tmp_path):
     network = random_application("MobileNet", alpha=0.25, input_shape=(96, 96, 3), classes=1000)
     path = tmp_path / "mine.weights.h5"
     network.save_weights(path)
-    encoder = open_encoder(as_onnx(path, "mobilenet"))
+    encoder = open_encoder(path, network="mobilenet")
     assert encoder.source == "MobileNet of keras.applications, alpha 0.25, mine.weights.h5"
     maps = load_keras().Model(network.inputs[0], network.get_layer("conv_pw_13_relu").output)
     wanted = np.asarray(maps(images(96) / np.float32(127.5) - 1)).mean(axis=(1, 2))
@@ -111,8 +112,8 @@ def test_a_network_of_the_user_gives_what_its_head_reads_and_says_nothing_of_pix
     network, path = own_network(optimizer="adam", loss="mse"), tmp_path / "own.keras"
     network.save(path)
     with pytest.raises(EncoderError, match="nothing says how it wants pixels"):
-        open_encoder(as_onnx(path))
-    encoder = open_encoder(as_onnx(path), {"pixels": "0..1"})
+        open_encoder(path)
+    encoder = open_encoder(path, {"pixels": "0..1"})
     assert (encoder.width, encoder.side, encoder.free) == (8, 28, False)
     body = load_keras().Model(network.inputs[0], network.layers[-2].output)
     wanted = np.asarray(body(images(28) / np.float32(255)))
@@ -122,7 +123,8 @@ def test_a_network_of_the_user_gives_what_its_head_reads_and_says_nothing_of_pix
 def test_it_is_converted_once_and_then_used_without_keras(tmp_path, monkeypatch):
     path = tmp_path / "own.keras"
     own_network().save(path)
-    made = as_onnx(path)
+    made, sha256 = keras_encoder.keras_as_onnx(path)
+    assert sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
     content = made.read_bytes()
     loaded = in_a_new_process(
         "import sys; from pathlib import Path; from penlight.recipes import Encoded\n"
@@ -133,7 +135,7 @@ def test_it_is_converted_once_and_then_used_without_keras(tmp_path, monkeypatch)
     assert loaded == "[]\n"
     # Another file of that name is another encoder.
     own_network(optimizer="sgd").save(path)
-    assert as_onnx(path) != made
+    assert keras_encoder.keras_as_onnx(path)[0] != made
     assert made.read_bytes() == content
 
 
@@ -169,5 +171,5 @@ def test_what_is_no_keras_encoder_is_a_named_error_and_nothing_is_kept(tmp_path,
     elif name != "gone.h5":
         path.write_text("no network")
     with pytest.raises(EncoderError, match=said.replace(".", r"\.")):
-        as_onnx(path, network)
+        open_encoder(path, network=network)
     assert not list((tmp_path / "cache").rglob("*.onnx"))

@@ -65,10 +65,10 @@ def inspect_encoder(file: PathLike, **said: Any) -> InspectedEncoder:
     >>> pl.inspect_encoder("encoder.onnx").channels
     3
     """
-    from penlight.models.encoder_file import PixelsError, as_onnx, open_encoder
+    from penlight.models.encoder_file import PixelsError, open_encoder
     from penlight.models.weights import find_weights
 
-    path = as_onnx(find_weights(name_of(file, "file of an encoder")))
+    path = find_weights(name_of(file, "file of an encoder"))
     try:
         return _inspected(open_encoder(path, said))
     except PixelsError as error:
@@ -89,12 +89,11 @@ def add_encoder(file: PathLike, *, name: str | None = None, **said: Any) -> Insp
     'Apache-2.0'
     >>> run = pl.train("retina-phantom", "encoder", weights="small", out="runs/small")
     """
-    from penlight.models.encoder_file import as_onnx
     from penlight.models.encoder_folder import keep_encoder
     from penlight.models.weights import find_weights
 
     path = path_of(file, "file of an encoder")
-    source = as_onnx(find_weights(str(path)) if path.is_dir() else path)
+    source = find_weights(str(path)) if path.is_dir() else path
     return _inspected(keep_encoder(source, said, name or path.name.removesuffix(path.suffix)))
 
 

@@ -16,7 +16,7 @@ from penlight.disk import is_inside
 from penlight.errors import DataError, RecipeError
 from penlight.experiments.progress import ProgressListener
 from penlight.experiments.studies import PLANNED, RESOLUTION
-from penlight.models.weights import with_hashes
+from penlight.models.encoder_file import with_hashes
 from penlight.recipes import Encoded, Linear, Majority, Recipe, key_of, with_overrides
 from penlight.recipes.plan import TrainingPlan
 from penlight.recipes.study import Study, StudyRow

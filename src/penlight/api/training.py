@@ -140,7 +140,8 @@ def cross_validate_recipe(
 
 def _trainable(recipe: Recipe) -> Recipe:
     """Give a recipe without paths of this machine. DataError if a file of weights is missing."""
-    from penlight.models.weights import require_weights, with_hashes
+    from penlight.models.encoder_file import with_hashes
+    from penlight.models.weights import require_weights
 
     recipe = with_references(recipe)
     require_weights(recipe.model)

@@ -20,8 +20,8 @@ from penlight.experiments.baselines import Baselines, predict_split
 from penlight.experiments.progress import ProgressListener
 from penlight.explanation.of_run import write_explained, write_neighbours
 from penlight.exporters.parity import write_onnx
+from penlight.models.encoder_file import require_unseen
 from penlight.models.own import OwnNetwork
-from penlight.models.weights import require_unseen
 from penlight.numbers import counted
 from penlight.recipes import Own, Recipe, recipe_from_toml
 from penlight.recipes.plan import LONGEST, TrainingPlan

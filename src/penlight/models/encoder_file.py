@@ -6,8 +6,7 @@ name ending in .toml beside it, or the user say it.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -16,12 +15,13 @@ from numpy.typing import NDArray
 from pydantic import Field, TypeAdapter, ValidationError
 
 from penlight import disk
+from penlight.data import ViewedDataset
 from penlight.errors import EncoderError, RunError, first_line
 from penlight.escaping import named, printable
 from penlight.models.graph import OPSETS
-from penlight.models.weights import encoder_hash, find_weights
+from penlight.models.weights import find_weights
 from penlight.parsing import LARGEST_TOML, parse_toml
-from penlight.recipes.recipe import Encoded, Section, invalid_value
+from penlight.recipes.recipe import Encoded, Recipe, Section, invalid_value
 from penlight.records import Digest, Name, Text
 from penlight.runs.encoders import (
     LARGEST_CONTAINED,
@@ -105,7 +105,8 @@ class Encoder:
     (N, C, H, W) by `layout`, of `dtype`; `side` and `channels` of the images it gets, `free` where it takes any size;
     `pixels` and `order` of them; `output`, of so many `axes`, from which `pooling` makes (N, `width`) features. A run
     `refers` to it where it may not contain it. `said` is all that was said of it, and `why` says where each of these
-    is from."""
+    is from. `model` is the network; `original` the SHA-256 of the file that a recipe names, which may be Keras';
+    `data_md5` that of the dataset a run's model was trained on; `files` the state of all that was read."""
 
     path: Path
     bytes: int
@@ -127,33 +128,49 @@ class Encoder:
     refers: bool
     said: Said
     why: Mapping[str, str]
+    model: "onnx.ModelProto" = field(repr=False)
+    original: str
+    data_md5: str | None
+    files: Mapping[Path, tuple[int, ...]]
 
     @property
     def named(self) -> NamedEncoder:
         """What a run says of it."""
         return NamedEncoder(self.sha256, self.path.stem, self.licence, self.source, contained=not self.refers)
 
-    @cached_property
-    def model(self) -> "onnx.ModelProto":
-        """The network, whole."""
-        return _load(read_encoder(self.path), refer=self.refers)
-
     def compute(self, outputs: Sequence[str], images: NDArray[Any]) -> list[NDArray[np.floating]]:
         """Compute values of the network by their names, of images as it wants them, in a worker process. RunError if
         they cannot be computed."""
-        return _computed(self, self.model, outputs, images)
+        import onnx
+
+        asked = onnx.ModelProto()
+        asked.CopyFrom(self.model)
+        asked.graph.ClearField("output")
+        asked.graph.output.extend(onnx.ValueInfoProto(name=name) for name in dict.fromkeys(outputs))
+        refers = {self.sha256: self.path} if self.refers else {}
+        return compute_once(asked.SerializeToString(), self.path.name, self.input, outputs, images, refers)
+
+
+_last: dict[tuple[Path, str, str, str], Encoder] = {}
+"""The encoder that was used last: one file is read once for all runs of a command."""
 
 
 class PixelsError(EncoderError):
     """Nothing says how an encoder wants pixels."""
 
 
-def open_encoder(path: Path, said: Mapping[str, Any] | None = None) -> Encoder:
-    """Read an encoder; `said` is what the user says of it, which comes first.
+def open_encoder(path: Path, said: Mapping[str, Any] | None = None, network: str = "") -> Encoder:
+    """Read an encoder, of a Keras file the ONNX file that is made of it, see `keras_encoder`; `said` is what the user
+    says of it, which comes first.
 
     EncoderError for a file that is no ONNX network from images to numbers, that holds what it may not, or of which
     something has to be said; its remedy is how.
     """
+    source, original = path, ""
+    if path.suffix in KERAS_FILES:
+        from penlight.models.keras_encoder import keras_as_onnx
+
+        path, original = keras_as_onnx(path, network)
     read = read_encoder(path)
     told, where = _told(path, read.declared.properties, said or {})
     sha256 = read.sha256
@@ -182,35 +199,60 @@ def open_encoder(path: Path, said: Mapping[str, Any] | None = None) -> Encoder:
     why.setdefault("size", "the size of its input" if fixed else f"it takes any size; {USUAL_SIDE} is usual")
     why.setdefault("order", "usual")
     pixels = PIXELS[told.pixels] if isinstance(told.pixels, str) else told.pixels or Pixels()
+    files = source, path, path.with_suffix(".toml"), *(path.parent / name for name in read.beside)
     made = Encoder(
         path, read.bytes, sha256, name, kind, layout, channels, side, not fixed, pixels,
         told.order or "rgb", "", 0, "none", 0, told.licence or "", told.source or "",
-        refers, told, why,
+        refers, told, why, model, original or sha256, read.declared.properties.get("data_md5"),
+        {file: disk.state_of(file) for file in files},
     )  # fmt: skip
-    return _with_output(made, model, told)
+    return _with_output(made, told)
 
 
 def find_encoder(options: Encoded) -> Encoder:
-    """Open the encoder of a recipe. DataError if its file is not there, EncoderError if it is another than the recipe
-    says, or cannot be used."""
-    said = {key: getattr(options, key) for key in ("pixels", "output") if getattr(options, key)}
+    """Open the encoder of a recipe; the last one is kept, and given again as long as its files are as they were.
+    DataError if its file is not there, EncoderError if it is another than the recipe says, or cannot be used."""
     path = find_weights(options.weights)
-    if options.sha256 and (sha256 := encoder_hash(path)) != options.sha256:
+    key = path, options.network, options.pixels, options.output
+    encoder = _last.get(key)
+    if encoder is None or any(disk.state_of(file) != state for file, state in encoder.files.items()):
+        said = {key: getattr(options, key) for key in ("pixels", "output") if getattr(options, key)}
+        _last.clear()
+        encoder = _last[key] = open_encoder(path, said, options.network)
+    if options.sha256 not in ("", encoder.original):
         raise EncoderError(
-            f"{path} is another encoder than the recipe's: its SHA-256 is {sha256[:12]}..., and "
+            f"{path} is another encoder than the recipe's: its SHA-256 is {encoder.original[:12]}..., and "
             f"{options.sha256[:12]}... was expected.",
             "Put the file that was used there, or name another with --set model.weights=PATH.",
         )
-    return open_encoder(as_onnx(path, options.network), said)
+    return encoder
 
 
-def as_onnx(path: Path, network: str = "") -> Path:
-    """Give the ONNX file of an encoder, of a Keras file the one that is made of it; see `keras_encoder`."""
-    if path.suffix not in KERAS_FILES:
-        return path
-    from penlight.models.keras_encoder import keras_as_onnx
+def with_hashes(recipe: Recipe) -> Recipe:
+    """Give a recipe that names its encoders by their hashes too, so that another file of a name is noticed. Errors as
+    in `find_encoder`."""
 
-    return keras_as_onnx(path, network)
+    def hashed(model: Any) -> Any:
+        named = not isinstance(model, Encoded) or model.sha256
+        return model if named else model.model_copy(update={"sha256": find_encoder(model).original})
+
+    return recipe.with_model(hashed)
+
+
+def require_unseen(recipe: Recipe, view: ViewedDataset) -> None:
+    """Raise EncoderError for a recipe with a run as its encoder that was trained on this dataset: features of images
+    that it learned by heart say more than those of others. Other errors as in `find_encoder`."""
+
+    def unseen(model: Any) -> Any:
+        if isinstance(model, Encoded) and find_encoder(model).data_md5 == view.dataset.md5:
+            raise EncoderError(
+                f"{model.weights} was trained on the images of {view.dataset.info.name}, so features of these say "
+                "more than features of others would.",
+                "Use a run of another dataset.",
+            )
+        return model
+
+    recipe.with_model(unseen)
 
 
 def said_of(path: Path) -> Said:
@@ -394,15 +436,16 @@ def _shape_text(shape: list[int | None]) -> str:
     return "(" + ", ".join("any" if n is None else str(n) for n in shape) + ")"
 
 
-def _with_output(made: Encoder, model: "onnx.ModelProto", told: Said) -> Encoder:
+def _with_output(made: Encoder, told: Said) -> Encoder:
     """Choose the output, and see by an image what it gives."""
+    model = made.model
     outputs = [each.name for each in model.graph.output]
     name, why = told.output, dict(made.why)
     if name is None:
         name, why["output"] = _features_of(model, outputs, made.path)
     elif name not in {out for node in model.graph.node for out in node.output}:
         raise EncoderError(f"{made.path.name} has no output {printable(name)}; it has {named(outputs)}.", "Give one.")
-    axes = _axes(made, model, name)
+    axes = _axes(made, name)
     pooling: Literal["none", "average", "first"] = "none"
     if len(axes) == 4:
         # Maps have their channels where images have them.
@@ -453,7 +496,7 @@ def _features_of(model: "onnx.ModelProto", outputs: list[str], path: Path) -> tu
     return outputs[0], "its only output"
 
 
-def _axes(made: Encoder, model: "onnx.ModelProto", output: str) -> tuple[int, ...]:
+def _axes(made: Encoder, output: str) -> tuple[int, ...]:
     """Compute a grey, a black and again the grey image, and give the shape of an output; EncoderError where it cannot
     be computed, holds what is no number, or is another of the same image."""
     pixels, shape = made.pixels, (3, made.side, made.side, made.channels)
@@ -464,7 +507,7 @@ def _axes(made: Encoder, model: "onnx.ModelProto", output: str) -> tuple[int, ..
         images = ((images * np.float32(pixels.scale)) - mean) / std
     images = np.ascontiguousarray(images.astype(made.dtype).transpose(_ORDERS[made.layout]))
     try:
-        (given,) = _computed(made, model, [output], images)
+        (given,) = made.compute([output], images)
     except RunError as error:
         raise EncoderError(
             error.problem,
@@ -487,16 +530,3 @@ def _axes(made: Encoder, model: "onnx.ModelProto", output: str) -> tuple[int, ..
             "Export it for inference: in PyTorch, after model.eval().",
         )
     return given.shape
-
-
-def _computed(
-    encoder: Encoder, model: "onnx.ModelProto", outputs: Sequence[str], images: NDArray[Any]
-) -> list[NDArray[np.floating]]:
-    import onnx
-
-    asked = onnx.ModelProto()
-    asked.CopyFrom(model)
-    asked.graph.ClearField("output")
-    asked.graph.output.extend(onnx.ValueInfoProto(name=name) for name in dict.fromkeys(outputs))
-    refers = {encoder.sha256: encoder.path} if encoder.refers else {}
-    return compute_once(asked.SerializeToString(), encoder.path.name, encoder.input, outputs, images, refers)

@@ -58,8 +58,8 @@ _VARIANTS = {"alpha": (1.0, 0.75, 0.5, 0.25, 0.35, 1.3, 1.4), "minimalistic": (F
 """Options that give a network of the same name other weights."""
 
 
-def keras_as_onnx(path: Path, network: str = "") -> Path:
-    """Give a Keras file as an ONNX encoder in the cache, converted if that is not there.
+def keras_as_onnx(path: Path, network: str = "") -> tuple[Path, str]:
+    """Give a Keras file as an ONNX encoder in the cache, converted if that is not there, and its own SHA-256.
 
     `network` names the one of `keras.applications` that a file of weights is of; where it is not given, the name of
     the file says it, as those of Keras' own files do. EncoderError for a file that cannot be used, MissingExtraError
@@ -69,13 +69,14 @@ def keras_as_onnx(path: Path, network: str = "") -> Path:
         content = disk.read_named(path, _LARGEST)
     except OSError as error:
         raise EncoderError(f"{path} cannot be read: {error.strerror or error}.", "Check the path.") from error
-    key = hashlib.sha256(f"{_VERSION} {network} ".encode() + hashlib.sha256(content).digest()).hexdigest()[:16]
+    own = hashlib.sha256(content)
+    key = hashlib.sha256(f"{_VERSION} {network} ".encode() + own.digest()).hexdigest()[:16]
     kept = private_cache_folder("encoders") / f"{path.name.removesuffix(path.suffix)}-{key}.onnx"
     if not kept.is_file():
         made = _converted(content, path, network)
         with disk.writing_whole(kept, private=True) as file:
             file.write(made)
-    return kept
+    return kept, own.hexdigest()
 
 
 def _converted(content: bytes, path: Path, network: str) -> bytes:

@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from penlight.disk import inner_folders, is_inside, links_in
+from penlight.disk import inner_folders, is_inside, links_in, state_of
 from penlight.errors import PenlightError, RunError
 from penlight.runs.folder import MANIFEST, SUMMARY, RunFolder, open_run
 from penlight.runs.groups import REPORT, RunGroup, kind_of, not_one_run, open_group
@@ -91,7 +91,7 @@ class RegisteredRun:
     @property
     def is_current(self) -> bool:
         """Say whether the run is still there as it was opened."""
-        return _state_of(self.run.path) == self.state
+        return state_of(self.run.path / MANIFEST) == self.state
 
 
 @dataclass(frozen=True)
@@ -267,7 +267,7 @@ class _FolderScan:
         return own
 
     def _open(self, folder: Path) -> tuple[tuple[int, ...], int, RunFolder]:
-        state = _state_of(folder)
+        state = state_of(folder / MANIFEST)
         known = self.opened.get(folder)
         if known is not None and known[0] == state:
             return known
@@ -322,12 +322,3 @@ class _FolderScan:
 def _parts(folder: Path, base: Path) -> tuple[str, ...]:
     place = folder.resolve()
     return (place.name,) if place == base else place.relative_to(base).parts
-
-
-def _state_of(folder: Path) -> tuple[int, ...]:
-    """Say which manifest a folder has: one that is written anew is another file. Empty where there is none."""
-    try:
-        found = os.lstat(folder / MANIFEST)
-    except OSError:
-        return ()
-    return (found.st_ino, found.st_mtime_ns, found.st_size)
