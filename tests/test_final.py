@@ -80,11 +80,12 @@ def test_it_is_calibrated_on_the_answers_out_of_fold_and_test_is_scored_once(mad
     assert opened.final.path == run.path
     page = (made / "report.html").read_text()
     assert "The final model averages those of all folds" in page
-    assert 'href="final/report.html"' in page
+    assert page.count('href="final/report.html"') == 3
     assert "was not read" not in page
     assert "read once after that" in (made / "card.md").read_text()
     own, card = ((made / "final" / name).read_text() for name in ("report.html", "card.md"))
-    for text in (own, card, verdict_of(made, scores.final)):
+    # The first screen of the folds says it too.
+    for text in (own, card, page, verdict_of(made, scores.final)):
         assert "the linear baseline, averaged over 2 trainings, ranks" in text
     assert "at others chosen on train and val, out of fold" in own
 
@@ -195,6 +196,10 @@ def test_seeds_are_averaged_and_calibrated_on_val(small, tmp_path, monkeypatch):
     assert result.scores.final.to_dict() == final.metrics.to_dict()
     assert pl.evaluate(folder).to_dict() == result.scores.to_dict()
     assert "those of its models are in their own reports" in (folder / "final" / "report.html").read_text()
+    page = (folder / "report.html").read_bytes()
+    assert b"averaged over 2 trainings, ranks" in page
+    assert b'href="final/report.html"' in page
+    assert pl.report(folder).read_bytes() == page
     assert pl.compare(folder, folder / "seed-0").comparison.models[0].seeds == (0,)
     assert open_run(folder / "seed-0").seed == 0
 

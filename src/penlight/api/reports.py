@@ -46,9 +46,13 @@ def report(run: PathLike, out: PathLike | None = None, *, images: bool | None = 
         return _written(group, study_report(content_of_folder(path, images)), out)
     if kind == "folds":
         return _written(group, run_report(folds_content(open_folds(path), images=images)), out)
+    from penlight.reports.content import final_model
+
     runs, contents = _contents(path, images)
-    return _written(group, seeds_report(path.name, contents, *over_seeds(seeds_scores(runs, "test")),
-                                        robustness=group.robustness), out)  # fmt: skip
+    of_final = final_model(group.final, contents[0].dataset.modality)
+    scores = over_seeds(seeds_scores(runs, "test"))
+    page = seeds_report(path.name, contents, *scores, robustness=group.robustness, final=of_final)
+    return _written(group, page, out)
 
 
 def _written(made: RunFolder | RunGroup, page: str, out: Path | None) -> ResultPath:

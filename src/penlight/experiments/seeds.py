@@ -50,11 +50,12 @@ def summarise_seeds(
     """Score the runs of a folder, one per seed, and draw their page; `final` is the run of the model that became of
     theirs, if one did."""
     from penlight.reports import seeds_report
-    from penlight.reports.content import content_of_run
+    from penlight.reports.content import content_of_run, final_model
 
     scores = seeds_scores(runs, "test")
     contents = [content_of_run(run, view) for run in runs]
-    page = seeds_report(folder.name, contents, *over_seeds(scores))
+    of_final = final_model(final, contents[0].dataset.modality)
+    page = seeds_report(folder.name, contents, *over_seeds(scores), final=of_final)
     summary = sealed(SeedsSummary(**vars(scores), recipe_hash=runs[0].recipe.hash).to_dict())
     told = replace(scores, final=None if final is None else final.metrics)
     return Summary("seeds", {REPORT: page.encode(), SUMMARY: json_text(summary).encode()}, told, final)

@@ -22,7 +22,8 @@ from penlight.evaluation.robustness import Robustness
 from penlight.evaluation.standing import Ahead
 from penlight.evaluation.subgroups import Subgroup, unavailable_subgroups
 from penlight.recipes import differences
-from penlight.reports.verdict import kept_together
+from penlight.reports.verdict import final_words, kept_together, scores_verdict
+from penlight.reports.words import model_words
 from penlight.runs import Joined, RunFolder
 from penlight.runs.cases import EXPLAINED, ExplainedCases, cases_from_bytes
 from penlight.runs.encoders import encoders_of_run
@@ -61,6 +62,16 @@ class FoldContent:
 
 
 @dataclass(frozen=True)
+class FinalModel:
+    """The model that became of all folds or seeds: its scores on the test split, a `verdict` on them, and how it was
+    `made`, as provenance.json says it."""
+
+    rows: Sequence[Score]
+    verdict: str
+    made: str
+
+
+@dataclass(frozen=True)
 class RunContent:
     """All that the report and the card of one run show. N test images, C labels.
 
@@ -80,8 +91,8 @@ class RunContent:
     problem, None where none was run. `cases` are maps of a few test images, None where none was made. `subgroups` are
     the headline scores of groups of test images, empty where `test` has no metadata. `folds` are those of a
     cross-validation, whose `test` are the answers of each fold to the images it left out; `divided` says into how
-    many and how often, as `repeats` does. `final` are the scores on the test split of the model that became of all
-    folds, empty where none did, and `final_made` says how it did, as provenance.json. `unanswered` says which images
+    many and how often, as `repeats` does. `final` is the model that became of all folds or seeds, None where none
+    did. `unanswered` says which images
     have no answer, and `ranking` is `test` with the places of the images in their folds instead of probabilities, for
     curves of what ranks. `decision` is what made answers of `before`; None where each fold has its own.
     `no_subgroups` says by what there are no scores of groups, and why; None where the metadata of `test` says it.
@@ -126,8 +137,7 @@ class RunContent:
     folds: Sequence[FoldContent] = ()
     divided: str = ""
     repeats: int = 1
-    final: Sequence[Score] = ()
-    final_made: str = ""
+    final: FinalModel | None = None
     unanswered: Sequence[str] = ()
     ranking: Predictions | None = None
     decision: Decision | None = None
@@ -297,13 +307,22 @@ def content_of_folds(
         ranking=replace(joined.predictions, prob=_places(joined)),
         divided=scores.divided,
         repeats=scores.repeats or 1,
-        final=() if final is None else final.metrics.metrics,
-        final_made="" if final is None else str(final.provenance.get("final", "")),
+        final=final_model(final, whole.info.modality),
         folds=[
             FoldContent(number, run.path.name, headline_kept(run), _history(run, headline))
             for number, run in enumerate(runs, start=1)
         ],
     )
+
+
+def final_model(run: RunFolder | None, modality: str) -> FinalModel | None:
+    """Give what the page of folds or seeds shows of the model that became of them; None where none did."""
+    if run is None:
+        return None
+    noun = run.model_predictions("test").task.nouns[1]
+    words = model_words(run.kept_model) + final_words(run.provenance)
+    verdict = scores_verdict(run.metrics, run.kept_model, words=words, modality=modality, noun=noun)
+    return FinalModel(run.metrics.metrics, verdict, str(run.provenance.get("final", "")))
 
 
 def describe_folds(view: ViewedDataset) -> tuple[DataDescription, dict[str, int] | None]:

@@ -15,7 +15,7 @@ from penlight.evaluation.subgroups import Subgroup
 from penlight.numbers import pixels_text
 from penlight.reports import displays
 from penlight.reports.card import SOURCES, about, checklist
-from penlight.reports.content import ComparedBaseline, RunContent
+from penlight.reports.content import ComparedBaseline, FinalModel, RunContent
 from penlight.reports.displays.confusion import over_seeds
 from penlight.reports.page import PageFigure, drawn, render
 from penlight.reports.palette import Colour, palette
@@ -70,7 +70,9 @@ def run_report(content: RunContent) -> str:
             *read_before_words(content),
         ],
         per_label=label_table(content.rows, content.task, content.thresholds, content.decision_notes),
-        final=score_lines(content.final, [ComparedBaseline("out of fold", content.rows)]),
+        final=score_lines(
+            content.final.rows if content.final else (), [ComparedBaseline("out of fold", content.rows)]
+        ),
         strips=_strips(content),
         looked=_saliency_maps(content),
     )
@@ -83,13 +85,14 @@ def seeds_report(
     baselines: Sequence[ComparedBaseline],
     subgroups: Sequence[Subgroup] = (),
     robustness: Robustness | None = None,
+    final: FinalModel | None = None,
 ) -> str:
     """Write the report of a folder with one run per seed; it links to `seed-<k>/report.html` of each.
 
     `rows`, `baselines`, `subgroups`, `robustness` are those of all seeds together; without the last, corrupted images
-    were not asked.
+    were not asked. `final` is the model that became of all of them, if one did.
     """
-    whole = _together(contents, rows, baselines, subgroups, robustness)
+    whole = replace(_together(contents, rows, baselines, subgroups, robustness), final=final)
     colours = palette(whole.task)
     own = {"errors": _errors_over_seeds(contents), "seeds": _over_seeds(contents, whole)}
     sections = {**_shared_sections(whole), **own, "data": data_displays(whole)}
