@@ -55,7 +55,9 @@ def test_the_folder_answers_as_one_model_which_is_the_mean_of_the_folds(made, sm
     assert run.path == made / "final"
     assert np.abs(test.prob - test.task.probabilities(logits)).max() < 1e-6
     calibrated, _ = run.decision.answer(test.task, test.task.probabilities(logits))
-    answered = pl.predict(made, images[:5]).predictions
+    asked = pl.predict(made, images[:5])
+    assert " images the linear baseline, averaged over 2 trainings, ranks " in asked.model["on_test"]["verdict"]
+    answered = asked.predictions
     assert [list(own.answer.probabilities.values()) for own in answered] == pytest.approx(calibrated[:5], abs=1e-6)
 
 
@@ -104,6 +106,7 @@ def test_every_command_takes_the_folder(made, small, tmp_path):
     assert [registry.runs[name].folder.name for name in group.runs] == ["final", "fold-1", "fold-2"]
     (entry,) = [own for part in gather(registry).groups for own in part.entries]
     assert (entry.detail, [own.opens for own in entry.parts]) == ("answers of 2 folds", [True] * 3)
+    assert [own.detail for own in entry.parts] == ["average of 2 models", "seed 0", "seed 0"]
 
 
 def test_a_copy_to_be_shared_answers_too(made, small, tmp_path):

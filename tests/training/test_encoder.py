@@ -46,6 +46,7 @@ def test_a_run_of_an_encoder_has_scores_and_one_file_that_answers_as_it_does_and
     run = pl.open_run("run")
     assert run.scores.frame().loc["auc", "value"] > 0.6
     assert run.recipe.model.sha256
+    assert " test fundus photographs the probe on an encoder's features ranks " in (run.path / "card.md").read_text()
     images, _ = pl.load("retina-phantom", split="test")
     model = open_predictor(tmp_path / "run")
     np.testing.assert_allclose(model.logits(images), run.predictions("test").logits, atol=1e-4)

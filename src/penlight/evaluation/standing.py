@@ -21,6 +21,7 @@ BETTER, UNCLEAR, NO_BETTER, WORSE = "better than", "not clearly better than", "n
 _MODELS = {
     "majority": "the majority-class baseline",
     "linear": "the linear baseline",
+    "encoder": "the probe on an encoder's features",
     "kernel": "the kernel ridge regression",
     "trees": "the extra trees",
     "perceptron": "the small perceptron",
@@ -51,6 +52,14 @@ AheadOf = Annotated[Mapping[Name, Ahead], Field(max_length=100)]
 def model_words(name: str) -> str:
     """Say a model in a sentence: "the linear baseline", "the cnn network"."""
     return _MODELS.get(name, f"the {name} network")
+
+
+def final_words(final: str | None, parts: int) -> str:
+    """Say how the `parts` that are folds or seeds became the model, after its name: ", averaged over 5 trainings,";
+    empty for others."""
+    if final == "refit":
+        return ", trained once more on all of train and val,"
+    return f", averaged over {parts} trainings," if final else ""
 
 
 def compare(row: Score, rival: Score, *, higher_is_better: bool = True, ahead: Ahead | None = None) -> str:

@@ -223,10 +223,8 @@ def _of_recipe(content: "RunContent") -> str:
 
 
 def final_words(provenance: Mapping[str, Any]) -> str:
-    """Say how folds or seeds became the model, after its name: ", averaged over 5 trainings,"; empty for others."""
-    if provenance.get("final") == "refit":
-        return ", trained once more on all of train and val,"
-    return f", averaged over {len(provenance['members'])} trainings," if provenance.get("final") else ""
+    """Say how folds or seeds became the model, see `standing.final_words`."""
+    return standing.final_words(provenance.get("final"), len(provenance.get("members", ())))
 
 
 def _words_of(content: "RunContent", model: str) -> str:

@@ -3,11 +3,14 @@
 import math
 from collections.abc import Sequence
 from dataclasses import field
+from typing import Annotated, Any
+
+from pydantic import Field
 
 from penlight.answers import MeasuredCoverage, OnTest, SeriousCheck
 from penlight.evaluation.checks.check import Checks
 from penlight.evaluation.rows import Rows, RowsByModel, Score, find_row
-from penlight.evaluation.standing import AheadOf, Measured
+from penlight.evaluation.standing import AheadOf, Measured, final_words, model_words
 from penlight.records import Name, Record
 from penlight.runs.folder import RunFolder
 from penlight.tasks import Task
@@ -17,9 +20,11 @@ _LONGEST = 500
 
 
 class _KeptModel(Record):
-    """What of provenance.json is said beside each answer: the model that was kept."""
+    """What of provenance.json is said beside each answer: the model that was kept, and whether it is of several."""
 
     model: Name
+    final: Name | None = None
+    members: Annotated[Sequence[Any], Field(max_length=10_000)] = ()
 
 
 class _KeptScores(Record):
@@ -38,11 +43,12 @@ def standing_of(run: RunFolder, task: Task) -> OnTest:
     Coverage is a share of test images, or of their findings, with its 95 % interval, and for each label the share of
     the images that have it whose set has it too, NaN where no test image does.
     """
-    kept, model = run.record(_KeptScores, "metrics.json"), run.record(_KeptModel, "provenance.json").model
-    measured = Measured(task, model, kept.metrics, kept.baselines, kept.ahead, run.made_elsewhere)
+    kept, made = run.record(_KeptScores, "metrics.json"), run.record(_KeptModel, "provenance.json")
+    words = run.made_elsewhere or model_words(made.model) + final_words(made.final, len(made.members))
+    measured = Measured(task, made.model, kept.metrics, kept.baselines, kept.ahead, words)
     serious = [check for check in kept.checks if check.serious]
     return OnTest(
-        model,
+        made.model,
         measured.verdict,
         measured.stands,
         [SeriousCheck(own.code, own.seen[:_LONGEST]) for own in serious[:_MOST_CHECKS]],

@@ -229,6 +229,10 @@ def _run(run: RunFolder, changed: int) -> _Found:
     serious = sum(check.serious for check in checks)
     kept, name = run.kept_model, run.kept_name
     detail = ["made elsewhere" if isinstance(recipe.model, Elsewhere) else f"seed {run.seed}"]
+    if made.get("final"):
+        detail = [
+            f"average of {counted(len(made['members']), 'model')}" if made["final"] == "ensemble" else "refitted"
+        ]
     if made.get("parameters"):
         detail.append(f"{counted(made['parameters'], 'parameter')}")
     entry = GalleryEntry(

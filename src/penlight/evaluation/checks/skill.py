@@ -41,8 +41,8 @@ def _difference(found: Difference) -> str:
     when="The headline score on test is no higher than that of the linear baseline. Serious.",
     why="The linear baseline is a logistic regression on principal components of the pixels: simpler, faster, and "
     "here at least as good.",
-    do="Use the linear baseline, or look at what the network lacks: more epochs, augmentation, larger images, "
-    "pre-trained weights.",
+    do="Use the linear baseline, or look at what the model lacks: larger images, an encoder or weights trained on "
+    "other images and, for a network that is trained here, more epochs and augmentation.",
 )
 def no_better_than_linear(e: Evidence) -> Finding | None:
     found = e.against(LINEAR)
