@@ -8,7 +8,7 @@ from onnx import TensorProto
 from penlight.data.folders import encoders_folder
 from penlight.errors import DataError
 from penlight.models.encoder_file import encoders_here
-from penlight.models.weights import find_weights
+from penlight.runs.encoders import find_weights
 from tests.models.encoders import draw_encoder
 
 

@@ -66,7 +66,7 @@ def inspect_encoder(file: PathLike, **said: Any) -> InspectedEncoder:
     3
     """
     from penlight.models.encoder_file import PixelsError, open_encoder
-    from penlight.models.weights import find_weights
+    from penlight.runs.encoders import find_weights
 
     path = find_weights(name_of(file, "file of an encoder"))
     try:
@@ -90,7 +90,7 @@ def add_encoder(file: PathLike, *, name: str | None = None, **said: Any) -> Insp
     >>> run = pl.train("retina-phantom", "encoder", weights="small", out="runs/small")
     """
     from penlight.models.encoder_folder import keep_encoder
-    from penlight.models.weights import find_weights
+    from penlight.runs.encoders import find_weights
 
     path = path_of(file, "file of an encoder")
     source = find_weights(str(path)) if path.is_dir() else path

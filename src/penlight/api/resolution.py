@@ -17,7 +17,7 @@ from penlight.errors import DataError, RecipeError
 from penlight.experiments.progress import ProgressListener
 from penlight.experiments.studies import PLANNED, RESOLUTION
 from penlight.models.encoder_file import with_hashes
-from penlight.recipes import Encoded, Linear, Majority, Recipe, key_of, with_overrides
+from penlight.recipes import Encoded, Linear, Majority, Override, Recipe, key_of, with_overrides
 from penlight.recipes.plan import TrainingPlan
 from penlight.recipes.study import Study, StudyRow
 from penlight.records import read_record
@@ -45,14 +45,13 @@ def resolution_study(
     study was begun with is gone on with. DataError, saying how to get more, if fewer than two sizes are there;
     RecipeError for a recipe or `options` that do not fit.
     """
-    info, (sizes, notes) = dataset_info(dataset), _sizes(dataset)
+    info, (sizes, notes), changes = dataset_info(dataset), _sizes(dataset), overrides_of(options)
     if len(sizes) < 2:
         raise DataError(
             f"{info.name} has images of {sizes[0] if sizes else 'no'} pixels here; a study of resolution needs two "
             "sizes or more.",
             " ".join(notes),
         )
-    changes = overrides_of(options)
     if any(key_of(own) == "data.size" for own in changes):
         raise RecipeError("A study of resolution has the sizes that are there.", "Leave data.size out.")
     name = f"{RESOLUTION}-{info.name.lower()}"
@@ -63,12 +62,30 @@ def resolution_study(
     else:
         how: dict[str, Any] = {"view": view, "size": sizes[-1], "budget": budget, "listener": listener}
         asked = request_of(dataset, recipe, options, {}, resolution_study, **how)
-    made, called = with_hashes(asked.recipe), asked.name
-    called = _TITLES.get(called, called[:1].upper() + called[1:])
+    made = with_hashes(asked.recipe)
+    study = Study(
+        name=name,
+        title=f"Resolution of {info.title}",
+        question="How large must the images be?",
+        dataset=made.data.dataset,
+        view=made.data.view,
+        size=sizes[-1],
+        rows=_rows(made, asked.name, recipe, changes, sizes),
+        notes=tuple(notes),
+    )
+    data = {size: made.data.model_copy(update={"size": size}) for size in sizes}
+    return study, folder, {f"{n}px": (made.model_copy(update={"data": data[n]}), asked.plan) for n in sizes}
+
+
+def _rows(
+    made: Recipe, name: str, recipe: PathLike | Recipe | None, changes: Sequence[Override], sizes: Sequence[int]
+) -> tuple[StudyRow, ...]:
+    """Give a row for each size of the recipe `made` of `recipe`, and the linear baseline at the smallest."""
+    called = _TITLES.get(name, name[:1].upper() + name[1:])
     rows = [
         StudyRow(
             id=f"{size}px",
-            recipe=str(recipe) if isinstance(recipe, str | PurePath) else asked.name,
+            recipe=str(recipe) if isinstance(recipe, str | PurePath) else name,
             title=f"{called} at {size} px",
             overrides=tuple(own if isinstance(own, str) else f"{own[0]}={json.dumps(own[1])}" for own in changes),
             size=size,
@@ -78,21 +95,10 @@ def resolution_study(
         )
         for before, size in pairwise([None, *sizes])
     ]
-    if not isinstance(made.model, Linear):
-        title = f"{_TITLES['linear']} at {sizes[0]} px"
-        rows.insert(0, StudyRow(id="linear", recipe="linear", title=title, size=sizes[0], seeds=1))
-    study = Study(
-        name=name,
-        title=f"Resolution of {info.title}",
-        question="How large must the images be?",
-        dataset=made.data.dataset,
-        view=made.data.view,
-        size=sizes[-1],
-        rows=tuple(rows),
-        notes=tuple(notes),
-    )
-    data = {size: made.data.model_copy(update={"size": size}) for size in sizes}
-    return study, folder, {f"{n}px": (made.model_copy(update={"data": data[n]}), asked.plan) for n in sizes}
+    if isinstance(made.model, Linear):
+        return tuple(rows)
+    title = f"{_TITLES['linear']} at {sizes[0]} px"
+    return StudyRow(id="linear", recipe="linear", title=title, size=sizes[0], seeds=1), *rows
 
 
 def _kept_plan(runs: Sequence[Path]) -> TrainingPlan | None:

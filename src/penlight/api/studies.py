@@ -110,7 +110,7 @@ def study(
     (2, 3)
     """
     from penlight.experiments.studies import record_of, require_no_changed, study_specs
-    from penlight.models.weights import require_weights
+    from penlight.models.encoder_file import require_weights
     from penlight.reports.findings import study_verdict, which_to_take
     from penlight.reports.study import study_report
 

@@ -140,8 +140,7 @@ def cross_validate_recipe(
 
 def _trainable(recipe: Recipe) -> Recipe:
     """Give a recipe without paths of this machine. DataError if a file of weights is missing."""
-    from penlight.models.encoder_file import with_hashes
-    from penlight.models.weights import require_weights
+    from penlight.models.encoder_file import require_weights, with_hashes
 
     recipe = with_references(recipe)
     require_weights(recipe.model)

@@ -120,21 +120,22 @@ def climb(base: TrainingPlan, view: ViewedDataset, listener: ProgressListener) -
             "linear baseline."
         )
         return _not_compared(base, why, "none: the budget is too short")
-    answers: dict[str, _Answers] = {}
+    prob: dict[str, Floats] = {}
+    seconds: dict[str, float] = {}
     for candidate in listed:
         try:
-            answers[candidate.name] = _out_of_fold(candidate, divided, listener)
+            prob[candidate.name], seconds[candidate.name] = _out_of_fold(candidate, divided, listener)
         except PenlightError as error:
             reasons.append(Reason(candidate.name, "left out", error.problem))
-    rows = np.flatnonzero(np.isfinite(sum(own.prob for own in answers.values())).all(axis=1))
+    rows = np.flatnonzero(np.isfinite(sum(prob.values())).all(axis=1))
     judged = _Judged(divided.task, view.splits["train"].part(rows), divided.number[rows], divided.groups[rows])
     if not judged.can_judge:
         metric = metric_words(divided.task.headline).short
         return _not_compared(
             base, f"The {counted(len(rows), 'image')} that all models answered cannot give {metric}."
         )
-    answers = {name: _Answers(own.prob[rows], own.seconds) for name, own in answers.items()}
-    made = _choose(base, judged, divided.share, [own for own in listed if own.name in answers], answers)
+    prob = {name: own[rows] for name, own in prob.items()}
+    made = _choose(base, judged, divided.share, [own for own in listed if own.name in prob], prob, seconds)
     return replace(made, reasons=(*reasons, *made.reasons))
 
 
@@ -207,17 +208,9 @@ def _listed(base: TrainingPlan, divided: _Division, encoders: Sequence[tuple[Enc
     return [*listed, _Candidate(recipe.model.backbone, network, of_network, base.seconds)]
 
 
-@dataclass(frozen=True)
-class _Answers:
-    """What a candidate says out of fold of the images of train: `prob` (N, C), NaN where it says nothing; in how many
-    seconds of processor time."""
-
-    prob: Floats
-    seconds: float
-
-
-def _out_of_fold(candidate: _Candidate, divided: _Division, listener: ProgressListener) -> _Answers:
-    """Answer the images of a candidate's folds by models that were fitted to the others."""
+def _out_of_fold(candidate: _Candidate, divided: _Division, listener: ProgressListener) -> tuple[Floats, float]:
+    """Answer the images of a candidate's folds by models that were fitted to the others: (N, C) probabilities of all
+    of train, NaN where it says nothing, and the seconds of processor time that this takes."""
     prob, seconds = np.full(divided.view.splits["train"].y_true.shape, np.nan), 0.0
     for fold in range(candidate.folds):
         listener.on_step(f"Comparing models on train: {candidate.name}, fold {fold + 1} of {candidate.folds}")
@@ -226,7 +219,7 @@ def _out_of_fold(candidate: _Candidate, divided: _Division, listener: ProgressLi
         found = once(about, compute, lambda arrays: {name: arrays[name] for name in ("prob", "seconds")})
         prob[divided.number == fold] = found["prob"]
         seconds += float(found["seconds"])
-    return _Answers(prob, seconds)
+    return prob, seconds
 
 
 def _fit_fold(recipe: Recipe, divided: _Division, fold: int, listener: ProgressListener) -> Arrays:
@@ -302,11 +295,10 @@ def _choose(
     judged: _Judged,
     share: float,
     listed: Sequence[_Candidate],
-    answers: Mapping[str, _Answers],
+    prob: dict[str, Floats],
+    seconds: dict[str, float],
 ) -> TrainingPlan:
     """Keep the first candidate that is at most a standard error behind the best, and say why."""
-    prob = {name: own.prob for name, own in answers.items()}
-    seconds = {name: own.seconds for name, own in answers.items()}
     members = [own for own in listed if own.name != "majority"]
     scores = np.stack([scores_of(prob[own.name], exclusive=judged.task.exclusive) for own in members])
     weights = judged.weigh(scores)

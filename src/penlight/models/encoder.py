@@ -89,14 +89,7 @@ def _resized(graph: Graph, x: Value, side: int) -> Value:
     options: dict[str, Any] = {"mode": "cubic", "antialias": 1, "cubic_coeff_a": -0.5, "exclude_outside": 1}
     options["coordinate_transformation_mode"] = "half_pixel"
     sizes = graph.constant([side, side], np.int64)
-    return graph.node(
-        "Resize",
-        [x.name, "", "", sizes],
-        (side, side, channels),
-        first=True,
-        axes=[2, 3],
-        **options,
-    )
+    return graph.node("Resize", [x.name, "", "", sizes], (side, side, channels), first=True, axes=[2, 3], **options)
 
 
 def _pooled(graph: Graph, x: Value, encoder: "Encoder") -> Value:
@@ -208,7 +201,12 @@ class _OneSide:
                 if len(missing):
                     bar = bar or stack.enter_context(count_progress("computing features", len(images) - start))
                     computed = np.concatenate([self.session(shape).run(few) for few in _few(part, missing)])
-                    self._require_numbers(computed)
+                    if n := int((~np.isfinite(computed)).any(axis=1).sum()):
+                        raise EncoderError(
+                            f"{self.encoder.path.name} gives features that are not numbers for {n} of "
+                            f"{len(computed)} images.",
+                            "Check how it wants pixels: --set model.pixels=NAME says it.",
+                        )
                     store.add([hashes[i] for i in missing], computed)
                     own[missing] = computed
                 let_go(out)
@@ -225,29 +223,11 @@ class _OneSide:
             self._sessions[shape] = EncoderSession(made.SerializeToString(), self.encoder, self.side)
         return self._sessions[shape]
 
-    def _require_numbers(self, features: Floats) -> None:
-        if not np.isfinite(features).all():
-            n = int((~np.isfinite(features)).any(axis=1).sum())
-            raise EncoderError(
-                f"{self.encoder.path.name} gives features that are not numbers for {n} of {len(features)} images.",
-                "Check how it wants pixels: --set model.pixels=NAME says it.",
-            )
-
     def _key(self, shape: Shape) -> str:
         import onnxruntime
 
-        e = self.encoder
-        about = (
-            e.sha256,
-            self.side,
-            e.pixels,
-            e.order,
-            e.output,
-            e.pooling,
-            e.layout,
-            shape,
-            onnxruntime.__version__,
-        )
+        e, version = self.encoder, onnxruntime.__version__
+        about = e.sha256, self.side, e.pixels, e.order, e.output, e.pooling, e.layout, shape, version
         return hashlib.sha256(repr(about).encode()).hexdigest()[:32]
 
 
@@ -327,8 +307,12 @@ class _Store:
     def make_room(self) -> None:
         """Remove what was not used for longest where features take much of the disk."""
         with contextlib.suppress(OSError):
-            if self._folder is not None:
-                _forget_oldest(self._folder.parent, keep=self._folder)
+            others = [] if self._folder is None else [own for own in self._folder.parent.iterdir() if own.is_dir()]
+            sizes = {place: sum(file.stat().st_size for file in place.iterdir()) for place in others}
+            for place in sorted(sizes, key=lambda place: place.stat().st_mtime):
+                if sum(sizes.values()) > _MOST_BYTES and place != self._folder:
+                    shutil.rmtree(place, ignore_errors=True)
+                    del sizes[place]
 
 
 def _opened(place: Path, width: int) -> Floats:
@@ -336,16 +320,3 @@ def _opened(place: Path, width: int) -> Floats:
     if features.dtype != np.float32 or features.shape[1:] != (width,):
         raise ValueError(f"{place.name} holds other features")
     return features
-
-
-def _forget_oldest(folder: Path, keep: Path) -> None:
-    """Remove what was not used for longest where features take much of the disk."""
-    sizes = {
-        place: sum(file.stat().st_size for file in place.iterdir()) for place in folder.iterdir() if place.is_dir()
-    }
-    for place in sorted(sizes, key=lambda place: place.stat().st_mtime):
-        if sum(sizes.values()) <= _MOST_BYTES:
-            break
-        if place != keep:
-            shutil.rmtree(place, ignore_errors=True)
-            del sizes[place]

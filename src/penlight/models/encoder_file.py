@@ -19,9 +19,8 @@ from penlight.data import ViewedDataset
 from penlight.errors import EncoderError, RunError, first_line
 from penlight.escaping import named, printable
 from penlight.models.graph import OPSETS
-from penlight.models.weights import find_weights
 from penlight.parsing import LARGEST_TOML, parse_toml
-from penlight.recipes.recipe import Encoded, Recipe, Section, invalid_value
+from penlight.recipes.recipe import Encoded, Pretrained, Recipe, Section, invalid_value
 from penlight.records import Digest, Name, Text
 from penlight.runs.encoders import (
     LARGEST_CONTAINED,
@@ -29,6 +28,7 @@ from penlight.runs.encoders import (
     NamedEncoder,
     Weights,
     encoder_files,
+    find_weights,
     is_free,
     read_encoder,
     reference,
@@ -226,6 +226,12 @@ def find_encoder(options: Encoded) -> Encoder:
             "Put the file that was used there, or name another with --set model.weights=PATH.",
         )
     return encoder
+
+
+def require_weights(model: object) -> None:
+    """Raise DataError if a model is to begin with a file of weights that is not there; nothing is loaded."""
+    if isinstance(model, Encoded | Pretrained) and model.weights not in ("imagenet", "random"):
+        find_weights(model.weights)
 
 
 def with_hashes(recipe: Recipe) -> Recipe:

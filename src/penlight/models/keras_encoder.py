@@ -12,7 +12,7 @@ import re
 import tempfile
 import warnings
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -110,8 +110,7 @@ def _written(network: Any, source: str, scaled: bool) -> bytes:
 
 
 def _of_user(content: bytes, path: Path) -> tuple[Any, str, bool]:
-    network = network_from_bytes(content, elsewhere=True)
-    network = graph_of(network)
+    network = graph_of(network_from_bytes(content, elsewhere=True))
     if len(network.inputs) != 1 or len(network.outputs) != 1 or len(network.inputs[0].shape) != 4:
         raise EncoderError(f"{path.name} is no network from images to numbers.", "Save the part that is.")
     return network, path.name, False
@@ -137,7 +136,10 @@ def _application(content: bytes, path: Path, name: str) -> tuple[Any, str, bool]
         # By the ending Keras knows which of its formats it is.
         new = path.name.endswith((".weights.h5", ".keras"))
         file = Path(folder) / ("own.weights.h5" if new else "own.h5")
-        file.write_bytes(_weights_in(content) if path.suffix == ".keras" else content)
+        if path.suffix == ".keras":
+            with zipfile.ZipFile(io.BytesIO(content)) as archive:
+                content = archive.read(WEIGHTS)
+        file.write_bytes(content)
         check_weights_file(file)
         body, options = _with_weights(getattr(applications, name), file, name, path)
     images = keras.Input(body.input_shape[1:], name="image")
@@ -150,17 +152,14 @@ def _scale_of(name: str) -> Callable[[Any], Any]:
     return _SCALES[max((family for family in _SCALES if name.startswith(family)), key=len)]
 
 
-def _weights_in(content: bytes) -> bytes:
-    with zipfile.ZipFile(io.BytesIO(content)) as archive:
-        return archive.read(WEIGHTS)
-
-
 def _with_weights(build: Callable[..., Any], file: Path, name: str, path: Path) -> tuple[Any, dict[str, Any]]:
     """Build a network without its top, with the weights of a file that may have the top too."""
     first: Exception | None = None
     side = _FIXED.get(name)
     headless = {"include_top": False, "pooling": "avg", "input_shape": (side, side, 3)}
-    for options in _variants(build):
+    known = {key: values for key, values in _VARIANTS.items() if key in inspect.signature(build).parameters}
+    for chosen in itertools.product(*known.values()):
+        options = dict(zip(known, chosen, strict=True))
         for top in (False, True):
             try:
                 network = build(weights=None, **({} if top else headless), **options)
@@ -178,12 +177,6 @@ def _with_weights(build: Callable[..., Any], file: Path, name: str, path: Path) 
         f"{path.name} does not hold weights of {name}: {first_line(first) if first else ''}.",
         "Name the network that it is of with --set model.network=NAME.",
     )
-
-
-def _variants(build: Callable[..., Any]) -> Iterator[dict[str, Any]]:
-    known = {key: values for key, values in _VARIANTS.items() if key in inspect.signature(build).parameters}
-    for chosen in itertools.product(*known.values()):
-        yield dict(zip(known, chosen, strict=True))
 
 
 def _correct_scale(body: Any) -> None:

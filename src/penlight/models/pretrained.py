@@ -17,8 +17,8 @@ from penlight.errors import DownloadError, RecipeError, RunError, first_line
 from penlight.models.backend import load_keras
 from penlight.models.heads import find_head
 from penlight.models.keras_files import check_weights_file
-from penlight.models.weights import find_weights
 from penlight.recipes import Pretrained
+from penlight.runs.encoders import find_weights
 from penlight.tasks import Task
 
 Tensor = Any

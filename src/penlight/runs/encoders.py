@@ -18,7 +18,7 @@ from pathlib import Path
 from penlight import disk
 from penlight.data.folders import encoders_folder, environment_folders
 from penlight.data.remembered import find_reference, remembered_files
-from penlight.errors import EncoderError, ExportError, NoEncoderError, PenlightError, RunError
+from penlight.errors import DataError, EncoderError, ExportError, NoEncoderError, PenlightError, RunError
 from penlight.escaping import printable
 from penlight.parsing import LARGEST_TOML, parse_json_object, parse_toml
 from penlight.runs.folder import RunFolder
@@ -128,6 +128,27 @@ def encoder_files() -> list[Path]:
     kept = encoders_folder()
     found += [path for path in map(kept_encoder, disk.inner_folders(kept)) if path.is_file()]
     return sorted(found, key=lambda path: path.name)
+
+
+def find_weights(name: str) -> Path:
+    """Find a weights file by its path, by its name in $PENLIGHT_DATA or in the folder of encoders, there without its
+    ending too, or where the user has named it on this machine before; of a run its model.onnx. DataError if it is
+    not there."""
+    names = list(dict.fromkeys([name, f"{name.removesuffix(ENDING)}{ENDING}"]))
+    places = [Path(name).expanduser(), *(folder / each for folder in environment_folders() for each in names)]
+    if Path(name).name == name:
+        places.append(kept_encoder(name.removesuffix(ENDING)))
+    for place in places:
+        file = place / MODEL if place.is_dir() else place
+        if file.is_file():
+            return file
+    if (remembered := find_reference(name)) is not None:
+        return remembered
+    looked = ", ".join(str(place) for place in dict.fromkeys(places))
+    raise DataError(
+        f"The weights file {name} was not found; looked for: {looked}.",
+        "Put it there, set PENLIGHT_DATA to its folder, or give its path with --set model.weights=PATH.",
+    )
 
 
 @dataclass(frozen=True)

@@ -170,9 +170,9 @@ def handle(common: Mapping[str, Any], items: Sequence[Item]) -> list[Item]:
     "once"."""
     ((values, content),) = items
     begin(0)
+    named = {sha256: Path(path) for sha256, path in common.get("encoders", {}).items()}
     try:
         if common["do"] == "open":
-            named = {sha256: Path(path) for sha256, path in common["encoders"].items()}
             threads, spinning = common["threads"], common["spinning"]
             _opened[:] = [LocalSession(content, "the model", threads, spinning, encoders=named)]
             keep()
@@ -181,7 +181,6 @@ def handle(common: Mapping[str, Any], items: Sequence[Item]) -> list[Item]:
         n_bytes = math.prod(values["shape"]) * kind.itemsize
         images = np.frombuffer(content[:n_bytes], kind).reshape(values["shape"])
         if common["do"] == "once":
-            named = {sha256: Path(path) for sha256, path in common["encoders"].items()}
             reads = common["reads"]
             session = LocalSession(content[n_bytes:], common["where"], None, False, reads=reads, encoders=named)
         else:
