@@ -10,18 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from penlight.answers import CSV_HEADS, Answer
-from penlight.api.predicting import (
-    Predicted,
-    Prediction,
-    RemoteClassifier,
-    count_pictures,
-    pictures,
-    predict_each,
-)
+from penlight.api.predicting import Predicted
 from penlight.cli.show.lines import print_json, say, say_text, terminal_width
 from penlight.disk import writing_to, writing_whole
 from penlight.escaping import cell, cells, label_list, quoted
 from penlight.numbers import counted, decimal_text, share_cell
+from penlight.runs.remote import Prediction, RemoteClassifier, predict_each
+from penlight.runs.sources import count_pictures, pictures
 
 _FEW = 20
 _FAILURES_SHOWN = 10
