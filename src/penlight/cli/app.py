@@ -528,12 +528,27 @@ def predict(
         Argument(help=f"{KINDS} files, folders of them, npz files of images."),
     ],
     csv: Annotated[Path | None, Option(help="CSV file to write, with one row per image.")] = None,
+    out: Annotated[
+        Path | None,
+        Option(help="Folder for predictions of many images, in Parquet files; the same command continues there."),
+    ] = None,
+    shard: Annotated[
+        str | None, Option(metavar="I/N", help="With --out: only every N-th file, from the I-th on.")
+    ] = None,
     json: Json = False,
 ) -> None:
     """Predict images with a run. Exit code 1 if one is unreadable; the others are predicted."""
-    from penlight.cli.show.predicted import print_predictions
+    from penlight.cli.show.predicted import print_parts, print_predictions
 
-    if print_predictions(run, paths, csv, json):
+    if csv is not None and out is not None:
+        raise typer.BadParameter("--csv writes one file, --out a folder of several; give one of them.")
+    if out is not None:
+        failed = print_parts(pl.predict(run, paths, out=out, shard=shard), json)
+    elif shard is not None:
+        raise typer.BadParameter("--shard is a share of what is written to a folder; name it with --out.")
+    else:
+        failed = print_predictions(run, paths, csv, json)
+    if failed:
         raise typer.Exit(1)
 
 

@@ -6,21 +6,26 @@ This module loads neither NumPy nor ONNX Runtime.
 
 import itertools
 import os
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field
 
 from penlight.answers import Answer, AnsweringModel, ErrorOfWorker, Unlike, read_answer
 from penlight.errors import LargePictureError, NoPictureError, PenlightError, RunError
-from penlight.records import Record, check_record, json_key
+from penlight.records import Count, Name, Record, check_record, json_key
 from penlight.runs.sources import InputPicture
 from penlight.workers import ANSWERING, Bounds, Item, Lost, WorkerPool, shared_pool
 
 _CHUNK = 32
 _CHUNKS_AHEAD = 2
+_FAILURES = 10
 _HARMFUL = "It is damaged, or was made to harm: use a run that you trust."
+
+_ManyCounts = Annotated[Mapping[Name, Count], Field(max_length=10_001)]
 
 
 class PictureFault(Record):
@@ -31,7 +36,8 @@ class PictureFault(Record):
     do: str
 
 
-def _fault_of(error: PenlightError) -> PictureFault:
+def fault_of(error: PenlightError) -> PictureFault:
+    """Put the error of a picture into JSON."""
     if isinstance(error, LargePictureError):
         return PictureFault("too-large", error.problem, error.remedy)
     return PictureFault(
@@ -46,12 +52,74 @@ class Prediction(Record, computed=("warnings",)):
     file: str = json_key(about="The name that the picture came with.")
     answer: Answer | None = json_key(inline=True)
     unlike: tuple[Unlike, ...] = json_key(default=(), hidden=True)
-    error: PenlightError | None = json_key(default=None, if_known=True, written=_fault_of)
+    error: PenlightError | None = json_key(default=None, if_known=True, written=fault_of)
 
     @property
     def warnings(self) -> tuple[Unlike, ...] | None:
         """In what the picture is unlike train; None where it could not be read."""
         return None if self.answer is None else self.unlike
+
+
+class FailedPicture(Record):
+    """A picture without an answer, and why."""
+
+    file: str
+    fault: PictureFault = json_key(inline=True)
+
+
+class AnswerCounts(Record):
+    """How often each answer was given for many pictures, what was said of them, and the first few that failed."""
+
+    images: Count
+    failed: Count
+    several_possible: Count
+    unusual: Count
+    answers: _ManyCounts = json_key(about="How often each label is an answer; `none` is no label.")
+    warnings: _ManyCounts
+    failures: tuple[FailedPicture, ...]
+
+    @classmethod
+    def of(cls, predictions: Iterable[Prediction]) -> Self:
+        """Count predictions, of which none is held."""
+        images = several = unusual = 0
+        answers, warnings = Counter[str](), Counter[str]()
+        failures, failed = list[FailedPicture](), 0
+        for own in predictions:
+            images += 1
+            if own.answer is None:
+                failed += 1
+                if own.error is not None and len(failures) < _FAILURES:
+                    failures.append(FailedPicture(unicode_text(own.file), fault_of(own.error)))
+                continue
+            answers.update(own.answer.answers or ("none",))
+            warnings.update(warning.code for warning in own.unlike)
+            several += own.answer.several
+            unusual += own.answer.unusual
+        return cls(images, failed, several, unusual, answers, warnings, tuple(failures))
+
+    @classmethod
+    def of_parts(cls, parts: Iterable["AnswerCounts"]) -> Self:
+        """Add counts up."""
+        parts = list(parts)
+        answers, warnings = Counter[str](), Counter[str]()
+        for own in parts:
+            answers.update(own.answers)
+            warnings.update(own.warnings)
+        failures = itertools.chain.from_iterable(own.failures for own in parts)
+        return cls(
+            sum(own.images for own in parts),
+            sum(own.failed for own in parts),
+            sum(own.several_possible for own in parts),
+            sum(own.unusual for own in parts),
+            answers,
+            warnings,
+            tuple(itertools.islice(failures, _FAILURES)),
+        )
+
+
+def unicode_text(text: str) -> str:
+    """Give a text that may be the name of a file in another encoding with escapes for what is no Unicode."""
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
 
 
 _openings = itertools.count()

@@ -3,13 +3,14 @@
 Listing them loads neither NumPy nor a decoder where files are asked about, and reads no picture.
 """
 
+import itertools
 import os
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-from penlight.errors import DataError, PenlightError
+from penlight.errors import DataError, PenlightError, RunError
 from penlight.workers import Item
 
 if TYPE_CHECKING:
@@ -59,26 +60,109 @@ def pictures(sources: Iterable[Source]) -> Iterator[InputPicture]:
 
 def count_pictures(paths: Iterable[Path]) -> int:
     """Count what `pictures` lists, without reading it."""
-    return sum(_rows(path) if path.suffix.lower() == ".npz" else sum(1 for _ in _of_path(path)) for path in paths)
+    return sum(own.count for own in list_pictures(paths))
+
+
+@dataclass(frozen=True)
+class ListedPictures:
+    """Pictures that were listed and not read: a file, or rows of an array in an npz, by the array's name and the
+    CRC-32 that the zip has of it; an npz without an array is one that cannot be read."""
+
+    path: str
+    array: str = ""
+    start: int = 0
+    stop: int = 1
+    crc: int = 0
+
+    @property
+    def count(self) -> int:
+        """How many they are."""
+        return self.stop - self.start
+
+    def divided(self, n: int) -> "tuple[ListedPictures, ListedPictures]":
+        """Give the first n of them and the others."""
+        middle = self.start + n
+        return replace(self, stop=middle), replace(self, start=middle)
+
+    def to_json(self) -> Any:
+        """Give them for JSON: a file as its path, rows as a list."""
+        return [self.path, self.array, self.start, self.stop, self.crc] if self.array else self.path
+
+    @classmethod
+    def of_json(cls, values: Any) -> "ListedPictures":
+        """Read what `to_json` gave."""
+        return cls(*values) if isinstance(values, list) else cls(values)
+
+
+def list_pictures(paths: Iterable[Path]) -> Iterator[ListedPictures]:
+    """List pictures as `pictures` does, without reading them; in memory are the names of one folder at a time."""
+    for path in paths:
+        if path.is_dir():
+            yield from map(ListedPictures, _files(path))
+        elif _is_npz(path):
+            try:
+                for header in _image_arrays(path).values():
+                    if header.shape[0]:
+                        yield ListedPictures(str(path), header.name, 0, header.shape[0], header.crc)
+            except PenlightError:
+                yield ListedPictures(str(path))
+        else:
+            yield ListedPictures(str(path))
+
+
+class NpzRowReader:
+    """Reads rows of npz files. An array that is packed can only be read from its beginning, so it goes on where it
+    was where it can."""
+
+    def __init__(self) -> None:
+        self._rows: Iterator[NDArray[np.uint8]] = iter(())
+        self._reads: tuple[Path, ListedPictures] | None = None
+        self._row = 0
+
+    def rows(self, listed: ListedPictures, place: Path) -> "Iterator[NDArray[np.uint8]]":
+        """Give the images of some rows of the npz at `place`. DataError if it cannot be read; RunError if it was
+        changed since it was listed."""
+        from penlight.data.npz import read_rows
+
+        reads = place, replace(listed, start=0, stop=0)
+        if self._reads != reads or self._row > listed.start:
+            header = _image_arrays(place).get(listed.array)
+            if header is None or header.crc != listed.crc:
+                raise RunError(f"{place} was changed since it was listed.", "Predict it into another folder.")
+            self._rows, self._row, self._reads = read_rows(place, header), 0, reads
+        skipped = listed.start - self._row
+        for number, pixels in enumerate(itertools.islice(self._rows, skipped + listed.count)):
+            self._row += 1
+            if number >= skipped:
+                yield pixels
+
+
+def pictures_of(listed: Iterable[ListedPictures], base: Path, reader: NpzRowReader) -> Iterator[InputPicture]:
+    """Give pictures that were listed; names that are relative begin in `base`. What is wrong with an npz is an error
+    in the place of what cannot be read of it. RunError as in `NpzRowReader.rows`."""
+    for own in listed:
+        place = base / own.path
+        if not own.array and not _is_npz(place):
+            yield InputPicture(own.path, place)
+            continue
+        try:
+            if not own.array:
+                _image_arrays(place)
+            for row, pixels in enumerate(reader.rows(own, place), own.start):
+                yield InputPicture(f"{own.path}:{own.array}[{row}]", pixels)
+        except DataError as error:
+            yield InputPicture(own.path, error)
 
 
 def _of_path(path: Path) -> Iterator[InputPicture]:
-    if path.is_dir():
-        yield from (InputPicture(str(file), file) for file in _files(path))
-    elif path.suffix.lower() == ".npz":
-        from penlight.data.npz import read_rows
-
-        try:
-            for header in _image_arrays(path):
-                for row, pixels in enumerate(read_rows(path, header)):
-                    yield InputPicture(f"{path}:{header.name}[{row}]", pixels)
-        except PenlightError as error:
-            yield InputPicture(str(path), error)
-    else:
-        yield InputPicture(str(path), path)
+    return pictures_of(list_pictures([path]), Path(), NpzRowReader())
 
 
-def _files(folder: Path) -> Iterator[Path]:
+def _is_npz(path: Path) -> bool:
+    return path.suffix.lower() == ".npz"
+
+
+def _files(folder: Path) -> Iterator[str]:
     """List the pictures in a folder and in those below it, those of kinds that are not read too, so that they are
     named; hidden ones are left out."""
     from penlight.data.pictures import is_dicom
@@ -86,21 +170,21 @@ def _files(folder: Path) -> Iterator[Path]:
 
     for place, folders, names in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for file in (Path(place, name) for name in sorted(names) if not name.startswith(".")):
-            known = file.suffix.lower() in SUFFIXES or not_read_ending(file.name)
-            if known or (not file.suffix and file.is_file() and is_dicom(file)):
-                yield file
+        before = "" if place == "." else place.removeprefix(f".{os.sep}") + os.sep
+        for name in sorted(names):
+            suffix = os.path.splitext(name)[1].lower()  # noqa: PTH122
+            if name.startswith("."):
+                continue
+            if (
+                suffix in SUFFIXES
+                or not_read_ending(name)
+                or (not suffix and (file := Path(place, name)).is_file() and is_dicom(file))
+            ):
+                yield before + name
 
 
-def _rows(path: Path) -> int:
-    try:
-        return sum(header.shape[0] for header in _image_arrays(path))
-    except PenlightError:
-        return 1
-
-
-def _image_arrays(path: Path) -> "list[Header]":
-    """Choose the arrays of images: those whose names end so, or the only one."""
+def _image_arrays(path: Path) -> "dict[str, Header]":
+    """Choose the arrays of images, by name: those whose names end so, or the only one."""
     from penlight.data.npz import read_headers
 
     headers = read_headers(path)
@@ -113,7 +197,7 @@ def _image_arrays(path: Path) -> "list[Header]":
             f"'images', or as its only array; it holds {held}.",
             "Save it so, with numpy.savez_compressed.",
         )
-    return chosen
+    return {header.name: header for header in chosen}
 
 
 def _holds_images(header: "Header") -> bool:
