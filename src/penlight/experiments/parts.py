@@ -22,7 +22,7 @@ from pydantic import Field
 
 from penlight import __version__
 from penlight.answers import AnsweringModel
-from penlight.disk import locked, regular_files, remove_inside, writing_to
+from penlight.disk import locked, regular_files, remove_inside, remove_orphans, writing_to
 from penlight.errors import ArgumentError, DataError, MissingExtraError, RunError
 from penlight.escaping import printable
 from penlight.parsing import parse_json
@@ -286,7 +286,17 @@ def finish_parts(folder: Path, manifest: PartsManifest, about: Mapping[str, Any]
         model = AnsweringModel.from_dict(about)
         summary = PartsSummary(SCHEMA, manifest.version, manifest.run, len(done), counts, model)
         write_bytes(folder / SUMMARY, json_text(summary).encode())
+        _remove_leftovers(folder)
     return counts, len(found) - len(done)
+
+
+def _remove_leftovers(folder: Path) -> None:
+    """Remove what commands left that were killed; nobody needs it where all parts are there."""
+    with writing_to(folder, _AGAIN):
+        remove_orphans(folder)
+        for name in regular_files(folder):
+            if name.endswith((".todo", ".lock")):
+                remove_inside(folder, name)
 
 
 def read_parts(folder: Path) -> "pd.DataFrame":

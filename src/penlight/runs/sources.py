@@ -34,7 +34,8 @@ class InputPicture:
     def item(self) -> Item:
         """Give it for a message to a worker."""
         if isinstance(self.source, Path):
-            return {"path": os.path.abspath(self.source)}, b""  # noqa: PTH100
+            path = str(self.source)
+            return {"path": path if os.path.isabs(path) else os.path.abspath(path)}, b""  # noqa: PTH100, PTH117
         if isinstance(self.source, bytes):
             return {}, self.source
         assert not isinstance(self.source, PenlightError)
