@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import penlight as pl
-from penlight.errors import ArgumentError, DataError, MissingExtraError, RunError, StorageError
+from penlight.errors import ArgumentError, DataError, MissingExtraError, RunError, StorageError, TrainingError
 from penlight.experiments import parts
 from penlight.runs import sources
 from tests.cli.conftest import penlight  # noqa: F401
@@ -93,6 +93,26 @@ def test_shards_give_the_same_bytes_and_the_last_one_writes_the_summary(whole, p
         left.append(pl.predict(trained("grades"), pictures, out=tmp_path / "out", shard=shard).missing)
     assert left == [3, 2, 0]
     assert bytes_in(tmp_path / "out") == bytes_in(whole.folder)
+
+
+def test_processes_give_the_same_bytes(whole, pictures, tmp_path):
+    """One worker in this process, and two processes with one each, whose folder of images is not theirs."""
+    for on in ("local:1", "local:2"):
+        made = pl.predict(trained("grades"), pictures, out=tmp_path / on, on=on)
+        assert made.missing == 0
+        assert bytes_in(tmp_path / on) == bytes_in(whole.folder)
+
+
+def test_what_fails_in_a_process_is_said_of_its_part(whole, pictures, tmp_path, monkeypatch):
+    shutil.copytree(trained("grades"), tmp_path / "run")
+
+    def other(work):
+        return {**job(work), "run_hash": "0" * 64}
+
+    job = parts.PartsWork.to_job
+    monkeypatch.setattr(parts.PartsWork, "to_job", other)
+    with pytest.raises(TrainingError, match=r"5 of 5 parts failed: part-00001 .*is not the run"):
+        pl.predict(tmp_path / "run", pictures, out=tmp_path / "out", on="local:2")
 
 
 def test_a_part_that_is_whole_is_left_and_others_are_done_again(whole, pictures, tmp_path, monkeypatch):

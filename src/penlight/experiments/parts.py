@@ -136,7 +136,7 @@ class PartsWork:
         for number in self.numbers:
             _do_part(self, number, classifier, rows)
 
-    def read(self, listener: "ProgressListener | None" = None) -> None:
+    def read(self, listener: "ProgressListener") -> None:
         """Give nothing: what there is of the parts is read when all are done."""
 
     def to_job(self) -> Mapping[str, Any]:

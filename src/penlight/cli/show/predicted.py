@@ -6,16 +6,19 @@ import itertools
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from penlight.answers import CSV_HEADS, Answer
-from penlight.api.predicting import Predicted, PredictedParts
+from penlight.api.predicting import Predicted
 from penlight.cli.show.lines import print_json, say, say_text, terminal_width
 from penlight.disk import writing_to, writing_whole
 from penlight.escaping import cell, cells, label_list, quoted
 from penlight.numbers import counted, decimal_text, share_cell
 from penlight.runs.remote import AnswerCounts, Prediction, RemoteClassifier, predict_each
 from penlight.runs.sources import count_pictures, pictures
+
+if TYPE_CHECKING:
+    from penlight.api.parts import PredictedParts
 
 _FEW = 20
 
@@ -107,7 +110,7 @@ def _print(predictions: Iterator[Prediction], classifier: RemoteClassifier, csv_
     return counts.failed
 
 
-def print_parts(made: PredictedParts, json: bool) -> int:
+def print_parts(made: "PredictedParts", json: bool) -> int:
     """Print what there is of predictions in parts; give how many pictures could not be read."""
     if json:
         print_json(made)
