@@ -10,12 +10,13 @@ import pytest
 from PIL import Image
 
 import penlight as pl
-from penlight.api.predicting import RemoteClassifier, count_pictures, pictures, predict_each
 from penlight.data.pictures import DecodeOptions, PictureHeader
 from penlight.errors import RunError
 from penlight.escaping import label_list
 from penlight.runs import open_predictor, open_run
 from penlight.runs.classifier import open_classifier, unlike, why_not_most_probable
+from penlight.runs.remote import RemoteClassifier, predict_each
+from penlight.runs.sources import count_pictures, pictures
 from penlight.tasks import Binary, MultiLabel, Ordinal
 from penlight.workers import ANSWERING, WorkerPool
 from tests.cli.conftest import penlight  # noqa: F401

@@ -20,6 +20,7 @@ from .api.explaining import open_explainer as open_explainer
 from .api.exports import export as export
 from .api.loading import LoadedSplit as LoadedSplit
 from .api.loading import load as load
+from .api.parts import PredictedParts as PredictedParts
 from .api.planning import plan as plan
 from .api.predicting import Predicted as Predicted
 from .api.predicting import predict as predict

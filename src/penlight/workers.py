@@ -387,17 +387,19 @@ class WorkerPool:
             worker.close()
 
 
-_shared: dict[str, WorkerPool] = {}
+_shared: dict[tuple[str, int], WorkerPool] = {}
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_shared.clear)
 
 
-def shared_pool(handler: str, bounds: Bounds | None = None) -> WorkerPool:
-    """Give the workers of one kind that this process has; they are started when they are needed, and end with it."""
-    if handler not in _shared:
-        _shared[handler] = WorkerPool(handler, bounds=bounds)
-        atexit.register(_shared[handler].close)
-    return _shared[handler]
+def shared_pool(handler: str, bounds: Bounds | None = None, *, processes: int = 0) -> WorkerPool:
+    """Give the workers of one kind that this process has, so many `processes`, 0 for one on each core; they are
+    started when they are needed, and end with it."""
+    key = handler, processes
+    if key not in _shared:
+        _shared[key] = WorkerPool(handler, processes=processes, bounds=bounds)
+        atexit.register(_shared[key].close)
+    return _shared[key]
 
 
 def cores() -> int:

@@ -8,8 +8,8 @@ from dataclasses import replace
 import pytest
 
 from penlight.answers import ErrorOfWorker
-from penlight.api.predicting import InputPicture
 from penlight.errors import ExplainError, PictureError, RunError, UnknownNameError
+from penlight.runs.sources import InputPicture
 from penlight.serve import RequestLimits
 from penlight.serve.connections import peer_of
 from penlight.serve.explaining import explained

@@ -11,10 +11,11 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 import penlight as pl
-from penlight.api.predicting import InputPicture, RemoteClassifier
 from penlight.errors import RunError
 from penlight.runs import open_predictor, open_run
 from penlight.runs.modelfile import check_model
+from penlight.runs.remote import RemoteClassifier
+from penlight.runs.sources import InputPicture
 from penlight.workers import ANSWERING, Bounds, WorkerPool
 from tests.test_predicting import images_of, png
 from tests.trained import trained

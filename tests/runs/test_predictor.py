@@ -13,6 +13,7 @@ from penlight.errors import DataError, MissingExtraError, RunError
 from penlight.experiments import run as training
 from penlight.recipes import Data, Linear, Recipe
 from penlight.runs import open_predictor, open_run
+from penlight.runs import predictor as predicting
 from penlight.tasks import Binary
 from tests.conftest import small_dataset
 
@@ -30,9 +31,10 @@ def pictures(n=20):
     return np.random.default_rng(0).integers(0, 256, (n, 28, 28, 3), dtype=np.uint8)
 
 
-def test_batches_threads_and_memory_order_change_nothing(run_folder):
+def test_batches_threads_and_memory_order_change_nothing(run_folder, monkeypatch):
     whole = open_predictor(run_folder).answer(pictures())
-    for options in ({"batch": 3}, {"threads": 1, "spinning": False}):
+    monkeypatch.setattr(predicting, "_BATCH", 3)
+    for options in ({}, {"threads": 1, "spinning": False}):
         other = open_predictor(open_run(run_folder), **options).answer(pictures())
         for one, same in zip(whole, other, strict=True):
             assert one.dtype == np.float64
@@ -84,3 +86,25 @@ def test_predicting_loads_neither_keras_nor_tensorflow_nor_onnx(run_folder):
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == "(2, 2) []"
+
+
+def test_what_is_computed_alone_is_computed_in_batches_only_where_no_bit_changes(run_folder, monkeypatch):
+    def asked(changed):
+        """Answer 21 images, with an error of rounding in batches if `changed`, and give the sizes of batches."""
+        opened, sizes = open_predictor(run_folder, alone=True, isolated=False), []
+
+        def run(names, part):
+            sizes.append(len(part))
+            return [own + np.float32(changed and len(part) > 1) * np.float32(1e-4) for own in compute(names, part)]
+
+        compute = opened._session.run
+        monkeypatch.setattr(opened._session, "run", run)
+        return opened.answer(pictures(21)), sizes
+
+    opened = open_predictor(run_folder, alone=True, isolated=False)
+    alone = [np.concatenate(own) for own in zip(*(opened.answer(p[None]) for p in pictures(21)), strict=True)]
+    for changed, sizes in ((False, [8, 8, *[1] * 5]), (True, [1] * 21)):
+        answers, found = asked(changed)
+        assert found == [*[1] * 8, 8, *sizes]
+        for own, wanted in zip(answers, alone, strict=True):
+            np.testing.assert_array_equal(own, wanted)

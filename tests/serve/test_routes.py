@@ -15,9 +15,9 @@ from PIL import Image
 
 import penlight as pl
 from penlight.answers import Answer
-from penlight.api.predicting import Prediction
 from penlight.errors import RunError, ServeError
 from penlight.runs import open_run
+from penlight.runs.remote import Prediction
 from penlight.serve import RequestLimits, app, open_registry, serve
 from penlight.serve.guard import is_loopback, names_of
 from penlight.serve.metrics import Metrics

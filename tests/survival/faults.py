@@ -65,3 +65,10 @@ def no_memory_to_score() -> None:
         raise MemoryError
 
     training.scores_of = scores_of
+
+
+def small_parts(pictures: int) -> None:
+    """Predictions are written in parts of so many pictures."""
+    from penlight.experiments import parts
+
+    parts.PART = pictures

@@ -35,6 +35,7 @@ FOLDS = (*LINEAR, "--folds", "2")
 STUDY = ("study", "small.toml")
 TUNE = ("tune", "tiny.toml", "--recipe", "linear", "--set", "model.components=3", "--space", "space.toml",
         "--trials", "2")  # fmt: skip
+PREDICT = ("predict", "runs/tiny-linear-1", "pictures", "--out", "runs/predicted")
 DESCRIBE = ("data", "new", "pictures", "--name", "pics", "--task", "multi-class")
 
 STUDY_FILE = """
@@ -57,7 +58,8 @@ overrides = ["model.components=3"]
 """
 
 COMPARED = ("predictions-*.npz", "baseline-*.npz", "baseline-*.json", "novelty.npz", "decision.json", "recipe.toml",
-            "best.toml", "train_images.npy", "train_labels.npy", "*-splits.csv")  # fmt: skip
+            "best.toml", "train_images.npy", "train_labels.npy", "*-splits.csv", "part-*",
+            "predictions-summary.json")  # fmt: skip
 """Files that are the same bytes each time; the others of a run hold times."""
 
 

@@ -2,6 +2,7 @@
 
 import os
 import random
+import shutil
 import signal
 import subprocess
 import time
@@ -14,6 +15,7 @@ from tests.survival.place import (
     FOLDS,
     LINEAR,
     NETWORK,
+    PREDICT,
     SEEDS,
     STUDY,
     TUNE,
@@ -81,6 +83,46 @@ def test_an_export_and_a_report_killed_anywhere_leave_the_run_whole(undisturbed,
     killed(place, commands, 1, pattern_of(ended.events[number]))
     run = commands[1][1]
     assert place.run("evaluate", run).code == 0
+    require_same(place, other)
+
+
+PARTS = "small_parts(20)"
+
+
+@pytest.fixture(scope="session")
+def predicted(tmp_path_factory, server):
+    """Give the place in which pictures were predicted in four parts, and how that ended."""
+    made = Place(tmp_path_factory.mktemp("predicted") / "place", server)
+    assert made.run(*LINEAR).code == 0
+    ended = made.run(*PREDICT, fault=PARTS)
+    assert ended.code == 0, ended.err
+    return made, ended
+
+
+@pytest.mark.parametrize("number", range(POINTS))
+def test_predictions_in_parts_killed_anywhere(predicted, place: Place, number):
+    other, ended = predicted
+    shutil.copytree(other.root, place.root, dirs_exist_ok=True)
+    shutil.rmtree(place.work / "runs" / "predicted")
+    point = drawn(ended.events, POINTS, seed=3)[number]
+    stopped = place.run(*PREDICT, fault=PARTS, kill_on=point)
+    assert stopped.code == -9, (point, stopped.err)
+    assert place.run(*PREDICT, fault=PARTS).code == 0
+    require_same(place, other)
+
+
+def test_predictions_in_parts_on_a_disk_that_is_full_from_any_write_on(predicted, place: Place):
+    other, _ = predicted
+    shutil.copytree(other.root, place.root, dirs_exist_ok=True)
+    shutil.rmtree(place.work / "runs" / "predicted")
+    for number in range(1, 200):
+        ended = place.run(*PREDICT, fault=f"(full_disk({number}), {PARTS})")
+        if ended.code == 0:
+            break
+        assert ended.code == 1
+        require_one_line(ended, "Error: The disk is full:", "Free some space.")
+        assert not [name for name in place.files() if name.endswith((".part", ".lock"))]
+    assert number > 2
     require_same(place, other)
 
 

@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from penlight.answers import ErrorOfWorker
 from penlight.api.arguments import checked
 from penlight.api.paths import PathLike, listed, path_of, path_or_none
-from penlight.api.predicting import InputPicture, pictures
 from penlight.data.decoding import in_chunks, load_files
 from penlight.data.pictures import DecodeOptions, fit_pixels, load_with_header
 from penlight.errors import DataError, MissingExtraError, PenlightError, PictureError, RunError, UnknownNameError
@@ -32,6 +31,7 @@ from penlight.runs.classifier import reading_of
 from penlight.runs.dataset import view_of
 from penlight.runs.holdings import NEIGHBOURS, keeps_images
 from penlight.runs.predictor import MODEL, require_images
+from penlight.runs.sources import InputPicture, pictures
 from penlight.tasks import Task, label_of
 from penlight.workers import Item, begin
 

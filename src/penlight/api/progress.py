@@ -271,6 +271,17 @@ class TuningView(OneLine):
         return f"{self._trials}  about {left // 60}:{left % 60:02d} left"
 
 
+class PredictingView(OneLine):
+    """Draws predictions in parts on one line: the parts done, the time left."""
+
+    def __init__(self) -> None:
+        super().__init__(timed=True)
+
+    def on_part(self, done: int, planned: int) -> None:
+        """See `ProgressListener.on_part`."""
+        self._draw(total=planned, done=done, about=f"part {done:,}/{planned:,}")
+
+
 def shows(view: "Callable[[], OneLine]") -> Callable[[Callable[P, T]], Callable[P, T]]:
     """Let a function whose `listener` is not given draw its progress by `view`."""
 

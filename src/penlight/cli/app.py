@@ -64,12 +64,13 @@ def _place(text: str | None) -> str | None:
     return text
 
 
+_PLACES = "local, local:N (N processes), slurm[:PARTITION] or dask:ADDRESS."
 On = Annotated[
     str | None,
     Option(
         callback=_place,
         metavar="PLACE",
-        help="Where runs are trained: local, local:N (N processes), slurm[:PARTITION] or dask:ADDRESS.",
+        help=f"Where runs are trained: {_PLACES}",
     ),
 ]
 Overrides = Annotated[
@@ -528,12 +529,34 @@ def predict(
         Argument(help=f"{KINDS} files, folders of them, npz files of images."),
     ],
     csv: Annotated[Path | None, Option(help="CSV file to write, with one row per image.")] = None,
+    out: Annotated[
+        Path | None,
+        Option(help="Folder for predictions of many images, in Parquet files; the same command continues there."),
+    ] = None,
+    shard: Annotated[
+        str | None, Option(metavar="I/N", help="With --out: only every N-th file, from the I-th on.")
+    ] = None,
+    on: Annotated[
+        str | None,
+        Option(callback=_place, metavar="PLACE", help=f"With --out: where the files are made: {_PLACES}"),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Predict images with a run. Exit code 1 if one is unreadable; the others are predicted."""
-    from penlight.cli.show.predicted import print_predictions
+    from penlight.cli.show.predicted import print_parts, print_predictions
 
-    if print_predictions(run, paths, csv, json):
+    if csv is not None and out is not None:
+        raise typer.BadParameter("--csv writes one file, --out a folder of several; give one of them.")
+    if out is not None:
+        from penlight.experiments.progress import ProgressListener
+
+        listener = ProgressListener() if json else None
+        failed = print_parts(pl.predict(run, paths, out=out, shard=shard, on=on, listener=listener), json)
+    elif shard is not None or on is not None:
+        raise typer.BadParameter("--shard and --on are for what is written to a folder; name it with --out.")
+    else:
+        failed = print_predictions(run, paths, csv, json)
+    if failed:
         raise typer.Exit(1)
 
 

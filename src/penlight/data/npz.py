@@ -15,7 +15,7 @@ import zipfile
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any
 
@@ -56,13 +56,15 @@ _READERS: dict[tuple[int, int], Callable[[Any], tuple[tuple[int, ...], bool, np.
 
 @dataclass(frozen=True)
 class Header:
-    """What an array in an npz says of itself. `offset` is where its bytes begin in the unpacked member."""
+    """What an array in an npz says of itself. `offset` is where its bytes begin in the unpacked member, whose CRC-32
+    the zip has as `crc`."""
 
     name: str
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
     fortran_order: bool
     offset: int
+    crc: int = 0
 
     @property
     def n_bytes(self) -> int:
@@ -238,7 +240,8 @@ def _read_header(archive: zipfile.ZipFile, member: zipfile.ZipInfo, what: str) -
     with archive.open(member) as stream:
         # NumPy reads as many bytes as a header claims to have before it looks at them; it gets no more than these.
         start = stream.read(_LARGEST_HEADER)
-    return _checked_header(start, member.file_size, name, f"{what}: {name}", "the zip")
+    header = _checked_header(start, member.file_size, name, f"{what}: {name}", "the zip")
+    return replace(header, crc=member.CRC)
 
 
 def npy_header(start: bytes, n_bytes: int, what: str = "it") -> Header:

@@ -179,14 +179,16 @@ def fit_with_header(pixels: Pixels, reading: DecodeOptions) -> tuple[Pixels, Pic
 def _image(picture: "Image.Image", whole: tuple[int, int], reading: DecodeOptions) -> tuple[Pixels, bool]:
     """Give the image, and whether it has colour before it is made grey."""
     image = _turned(_fitted(picture, whole, reading), picture.info.get("exif"))
-    colour = image.mode == "RGB" and shows_colour(np.asarray(image))
-    pixels = np.asarray(image.convert("L" if reading.channels == 1 else "RGB"), np.uint8)
+    pixels, mode = np.asarray(image, np.uint8), "L" if reading.channels == 1 else "RGB"
+    colour = image.mode == "RGB" and shows_colour(pixels)
+    if image.mode != mode:
+        pixels = np.asarray(image.convert(mode), np.uint8)
     return (pixels[..., np.newaxis] if pixels.ndim == 2 else pixels), colour
 
 
 def shows_colour(pixels: Pixels) -> bool:
     """Say whether pixels (H, W, 3) show colour, and not grey in three channels with the noise of a JPEG's chroma."""
-    red, green, blue = np.moveaxis(pixels, -1, 0)
+    red, green, blue = (pixels[..., channel] for channel in range(3))
     spread = np.maximum(np.maximum(red, green), blue) - np.minimum(np.minimum(red, green), blue)
     return bool(np.count_nonzero(spread > _LARGEST_CHROMA_NOISE) * _ONE_IN > spread.size)
 

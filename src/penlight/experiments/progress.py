@@ -47,6 +47,9 @@ class ProgressListener:
         """Say how far a part of an experiment is that is done elsewhere; `about` says where it runs, or why it
         failed. It may be called in any thread."""
 
+    def on_part(self, done: int, planned: int) -> None:
+        """Say that `done` parts of predictions are there, of those that were missing."""
+
     def on_trial(self, done: int, planned: int | None, best: float, seconds_left: float | None) -> None:
         """Say that `done` trials of a tuning are finished; `best` is NaN before the first is complete."""
 

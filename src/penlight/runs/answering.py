@@ -1,6 +1,6 @@
 """What a worker process does for a run: it opens the run, reads pictures, and answers for them.
 
-`penlight.api.predicting` and the server ask it by messages of `penlight.workers`. All that is sent back is checked
+`runs.remote` and the server ask it by messages of `penlight.workers`. All that is sent back is checked
 there: this process has read what strangers made.
 """
 

@@ -200,8 +200,8 @@ def open_classifier(path: Path) -> Classifier:
     Seeds are not averaged: the mean has no thresholds and sets of its own, which are found on val for one model.
     """
     run = open_run(path)
-    # One core for each image, and one image at a time: where many ask, they share the cores.
-    predictor = open_predictor(run, threads=1, spinning=False, batch=1, isolated=False)
+    # One core for each image, and each by itself: where many ask, they share the cores.
+    predictor = open_predictor(run, threads=1, spinning=False, alone=True, isolated=False)
     reading = reading_of(run, predictor.size, predictor.channels)
     return Classifier(predictor, run.decision.conformal, run.novelty, reading, run, run.originals)
 

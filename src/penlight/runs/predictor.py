@@ -1,5 +1,6 @@
 """The predictor: a run's model.onnx on ONNX Runtime. It needs neither Keras nor TensorFlow."""
 
+import functools
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from penlight.runs.folder import RunFolder, open_run
 from penlight.runs.modelfile import Declared, check_model, require_interface
 from penlight.runs.session import LocalSession, RemoteSession
 from penlight.tasks import Task
+from penlight.workers import begin
 
 MODEL = "model.onnx"
 FEATURES = "features"
@@ -25,6 +27,10 @@ Images = NDArray[np.uint8]
 # and of images above 64 px so many pixels.
 _BATCH = 64
 _PIXELS = 2**18
+# Images that a small model computes in one call though each is alone, since a call costs as much as it does.
+_FEW = 8
+_FEW_SIDE = 64
+_SMALL_MODEL = 8 << 20
 _OUTPUTS = ["logits", "probabilities"]
 
 # How far probabilities may be from 0 to 1, and their sum from 1, by rounding in 32 bits and of quantised weights.
@@ -45,13 +51,14 @@ class Predictor:
         *,
         threads: int | None = None,
         spinning: bool = True,
-        batch: int = _BATCH,
+        alone: bool = False,
         isolated: bool = False,
     ) -> None:
         """Read an ONNX file. `threads` compute one batch, all cores unless given; with `spinning` they wait busily
-        for the next one, which is faster alone and a waste where many share the cores. An `isolated` model is
-        computed in a process of its own, with limits of time and memory, as is right for a stranger's. RunError if it
-        is damaged, not Penlight's, or holds what no model of Penlight does."""
+        for the next one, which is faster alone and a waste where many share the cores. With `alone` each image gets
+        the bits that it gets by itself, whatever comes with it. An `isolated` model is computed in a process of its
+        own, with limits of time and memory, as is right for a stranger's. RunError if it is damaged, not Penlight's,
+        or holds what no model of Penlight does."""
         declared = check_model(content, where, beside=True)
         self.facts: ModelFacts = facts_from_properties(declared.properties, where)
         widths = {"logits": self.task.n_logits, "probabilities": len(self.labels)}
@@ -60,7 +67,8 @@ class Predictor:
         )
         opened = RemoteSession if isolated else LocalSession
         self._session = opened(content, where, threads, spinning, encoders=_referred(declared, where))
-        self._batch = batch
+        self._alone = alone
+        self._is_small = len(content) <= _SMALL_MODEL and all(not weight.location for weight in declared.weights)
         self._where = where
         self._declared = declared
 
@@ -107,6 +115,8 @@ class Predictor:
 
     def _run(self, outputs: list[str], part: Images) -> list[NDArray[np.floating]]:
         """Compute a batch. RunError if the model cannot be computed, or gives another number of rows."""
+        if self._alone:
+            begin(None)  # each batch has the time of an item: a large encoder takes longer for all of a message
         given = self._session.run(outputs, part)
         if any(len(own) != len(part) for own in given):
             raise self._harmful("another number of answers than there are images")
@@ -155,9 +165,25 @@ class Predictor:
         return maps
 
     def _parts(self, images: Images) -> Iterator[Images]:
-        batch = at_once(images.shape, self._batch, _PIXELS)
-        for start in range(0, len(images), batch):
+        batch, whole = at_once(images.shape, _BATCH, _PIXELS), len(images)
+        if self._alone:
+            is_quick = self._is_small and self.size <= _FEW_SIDE and len(images) >= _FEW
+            batch = _FEW if is_quick and self._is_same_in_batches else 1
+            whole = len(images) // batch * batch
+        for start in range(0, whole, batch):
             yield np.ascontiguousarray(images[start : start + batch])
+        for start in range(whole, len(images)):
+            yield np.ascontiguousarray(images[start : start + 1])
+
+    @functools.cached_property
+    def _is_same_in_batches(self) -> bool:
+        """Whether images get the same bits in a batch as alone. In which order a model adds up depends on shapes and
+        not on values, so noise shows it."""
+        shape = (_FEW, self.size, self.size, self.channels)
+        noise = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+        alone = [self._run(_OUTPUTS, noise[i : i + 1]) for i in range(_FEW)]
+        together = self._run(_OUTPUTS, noise)
+        return all(np.array_equal(together[i], np.concatenate([own[i] for own in alone])) for i in (0, 1))
 
     def decide(self, prob: Floats) -> NDArray[np.uint8]:
         """Turn calibrated probabilities (N, C) into zeros and ones, by the thresholds found on val."""
@@ -190,7 +216,7 @@ def open_predictor(
     *,
     threads: int | None = None,
     spinning: bool = True,
-    batch: int = _BATCH,
+    alone: bool = False,
     isolated: bool = True,
 ) -> Predictor:
     """Open the model of a run, given as `RunFolder` or by its folder, or an exported ONNX file.
@@ -202,7 +228,7 @@ def open_predictor(
     else:
         run = open_run(source) if isinstance(source, Path) else source
         content, where = _of_run(run), str(run.path / MODEL)
-    return Predictor(content, where, threads=threads, spinning=spinning, batch=batch, isolated=isolated)
+    return Predictor(content, where, threads=threads, spinning=spinning, alone=alone, isolated=isolated)
 
 
 def _of_run(run: RunFolder) -> bytes:

@@ -14,19 +14,13 @@ from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp
 
 from penlight import __version__
-from penlight.api.predicting import (
-    InputPicture,
-    Predicted,
-    Prediction,
-    about_of,
-    image_of,
-    message,
-    predictions_of,
-)
+from penlight.api.predicting import Predicted
 from penlight.errors import NoEncoderError, PenlightError, PictureError
 from penlight.formats import KINDS
 from penlight.numbers import counted
 from penlight.records import json_text, plain
+from penlight.runs.remote import Prediction, about_of, image_of, message, predictions_of
+from penlight.runs.sources import InputPicture
 from penlight.serve import explaining, pages, schema
 from penlight.serve.guard import Guard
 from penlight.serve.limits import Budget, ErrorBody, RequestError, RequestLimits, busy, unread

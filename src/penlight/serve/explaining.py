@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from penlight.answers import ErrorOfWorker
-from penlight.api.predicting import InputPicture
 from penlight.errors import MissingExtraError, PictureError
+from penlight.runs.sources import InputPicture
 from penlight.serve.limits import RequestError, RequestLimits, for_client, unread
 from penlight.serve.registry import RegisteredRun
 from penlight.workers import Bounds, Item, Lost

@@ -13,7 +13,7 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import Request
 
-from penlight.api.predicting import InputPicture
+from penlight.runs.sources import InputPicture
 from penlight.serve.connections import peer_of
 from penlight.serve.limits import Budget, RequestError, RequestLimits
 

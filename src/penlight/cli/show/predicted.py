@@ -2,29 +2,25 @@
 
 import csv
 import io
+import itertools
 import sys
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from penlight.answers import CSV_HEADS, Answer
-from penlight.api.predicting import (
-    Predicted,
-    Prediction,
-    RemoteClassifier,
-    count_pictures,
-    pictures,
-    predict_each,
-)
+from penlight.api.predicting import Predicted
 from penlight.cli.show.lines import print_json, say, say_text, terminal_width
 from penlight.disk import writing_to, writing_whole
 from penlight.escaping import cell, cells, label_list, quoted
 from penlight.numbers import counted, decimal_text, share_cell
+from penlight.runs.remote import AnswerCounts, Prediction, RemoteClassifier, predict_each
+from penlight.runs.sources import count_pictures, pictures
+
+if TYPE_CHECKING:
+    from penlight.api.parts import PredictedParts
 
 _FEW = 20
-_FAILURES_SHOWN = 10
 
 
 def print_predictions(run: Path, paths: Sequence[Path], csv_file: Path | None, json: bool) -> int:
@@ -103,55 +99,47 @@ def _reasons(answer: Answer) -> list[str]:
     return ["several-possible"] * answer.several + ["unlike-training"] * answer.unusual
 
 
-@dataclass
-class _AnswerCounts:
-    """What is kept of many predictions: the first few of them, and counts."""
-
-    first: list[Prediction] = field(default_factory=list)
-    failures: list[Prediction] = field(default_factory=list)
-    total: int = 0
-    failed: int = 0
-    several: int = 0
-    unusual: int = 0
-    answers: Counter[str] = field(default_factory=Counter)
-    warnings: Counter[str] = field(default_factory=Counter)
-
-    def add(self, prediction: Prediction) -> None:
-        """Count one more."""
-        self.total += 1
-        if self.total <= _FEW:
-            self.first.append(prediction)
-        if prediction.answer is None:
-            self.failed += 1
-            self.failures = [*self.failures, prediction][:_FAILURES_SHOWN]
-            return
-        self.answers.update(prediction.answer.answers or ("none",))
-        self.warnings.update(warning.code for warning in prediction.unlike)
-        self.several += prediction.answer.several
-        self.unusual += prediction.answer.unusual
-
-
-def _print(predictions: Iterable[Prediction], classifier: RemoteClassifier, csv_file: Path | None) -> int:
-    tally = _AnswerCounts()
-    for prediction in predictions:
-        tally.add(prediction)
-    about = classifier.about
-    few = tally.total <= _FEW
-    given = [prediction.answer for prediction in tally.first if prediction.answer is not None] if few else []
-    for line in [*_verdict_lines(about, given), ""]:
-        say_text(line)
-    for line in _few_lines(tally.first) if few else _many_lines(tally, about):
-        say_text(line)
-    for failure in tally.failures:
-        say_text(failure.error, error=True)
-    if tally.failed > len(tally.failures):
-        say(f"... and {tally.failed - len(tally.failures):,} more.", error=True)
-    if tally.failed:
-        say(f"{tally.failed:,} of {tally.total:,} could not be read.", error=True)
-    say_text(f"{about['dataset']}, view {about['view']}. {about['notice']}")
+def _print(predictions: Iterator[Prediction], classifier: RemoteClassifier, csv_file: Path | None) -> int:
+    first = list(itertools.islice(predictions, _FEW + 1))
+    counts = AnswerCounts.of(itertools.chain(first, predictions))
+    few = len(first) <= _FEW
+    given = [prediction.answer for prediction in first if prediction.answer is not None] if few else []
+    _print_counts(counts, classifier.about, given, _few_lines(first) if few else None)
     if csv_file is not None:
         say(csv_file)
-    return tally.failed
+    return counts.failed
+
+
+def print_parts(made: "PredictedParts", json: bool) -> int:
+    """Print what there is of predictions in parts; give how many pictures could not be read."""
+    if json:
+        print_json(made)
+        return made.failed
+    _print_counts(made.counts, made.model)
+    if made.missing:
+        say_text(
+            f"{made.missing:,} of {counted(made.parts, 'part')} are missing. The last shard writes the summary; the "
+            "same command without --shard does what is missing."
+        )
+    say(made.folder)
+    return made.failed
+
+
+def _print_counts(
+    counts: AnswerCounts, about: Mapping[str, Any], given: Sequence[Answer] = (), lines: Sequence[str] | None = None
+) -> None:
+    """Print what the run is worth, the answers, as `lines` or counted, and what failed."""
+    for line in [*_verdict_lines(about, given), ""]:
+        say_text(line)
+    for line in _many_lines(counts, about) if lines is None else lines:
+        say_text(line)
+    for failure in counts.failures:
+        say_text(f"{failure.fault.error} {failure.fault.do}".strip(), error=True)
+    if counts.failed > len(counts.failures):
+        say(f"... and {counts.failed - len(counts.failures):,} more.", error=True)
+    if counts.failed:
+        say(f"{counts.failed:,} of {counts.images:,} could not be read.", error=True)
+    say_text(f"{about['dataset']}, view {about['view']}. {about['notice']}")
 
 
 _FEW_LABELS = 8
@@ -217,20 +205,21 @@ def _few_lines(predictions: Sequence[Prediction]) -> list[str]:
     ]  # fmt: skip
 
 
-def _many_lines(tally: _AnswerCounts, about: Mapping[str, Any]) -> list[str]:
+def _many_lines(counts: AnswerCounts, about: Mapping[str, Any]) -> list[str]:
     """How often each answer was given, how many should not be read, and what was unlike train."""
-    n = tally.total - tally.failed
+    n = counts.images - counts.failed
     given = [*about["labels"]]
-    if tally.answers["none"] and "none" not in given:
+    if counts.answers.get("none") and "none" not in given:
         given.append("none")
-    rows = [(name, f"{tally.answers[name]:,}", share_cell(tally.answers[name] / max(1, n))) for name in given]
+    times = {name: counts.answers.get(name, 0) for name in given}
+    rows = [(name, f"{count:,}", share_cell(count / max(1, n))) for name, count in times.items()]
     lines = _aligned([("answer", "images", "share, %"), *rows], numbers=(1, 2))
     lines.append(
-        f"{counted(n, 'image')} answered. The model abstains on {tally.several:,} since several "
+        f"{counted(n, 'image')} answered. The model abstains on {counts.several_possible:,} since several "
         "labels are possible, and on "
-        f"{tally.unusual:,} since they are unlike the training images."
+        f"{counts.unusual:,} since they are unlike the training images."
     )
-    return [*lines, *(f"{count:,} with the warning: {code}" for code, count in tally.warnings.items())]
+    return [*lines, *(f"{count:,} with the warning: {code}" for code, count in counts.warnings.items())]
 
 
 def _fitting(rows: Sequence[tuple[str, ...]]) -> list[str]:

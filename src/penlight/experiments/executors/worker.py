@@ -30,7 +30,17 @@ def _trial(job: Mapping[str, Any], data: OpenedData) -> None:
     TrialSpec.of_job(job).do(data, ProgressListener())
 
 
-TASKS: dict[str, Callable[[Mapping[str, Any], OpenedData], None]] = {"run": _run, "trial": _trial}
+def _predict(job: Mapping[str, Any], data: OpenedData) -> None:
+    from penlight.experiments.parts import PartsWork
+
+    PartsWork.of_job(job).do(data, ProgressListener())
+
+
+TASKS: dict[str, Callable[[Mapping[str, Any], OpenedData], None]] = {
+    "run": _run,
+    "trial": _trial,
+    "predict": _predict,
+}
 """What may be asked for elsewhere, by name."""
 
 

@@ -1,0 +1,141 @@
+"""Throughput and memory of `penlight predict --out`, for many drawn images of 28 pixels in files.
+
+    python benchmarks/predict_many.py RUN [--images 100000] [--pairs 3] [--form files|npz]
+
+RUN is of images of 28 pixels. Each pair predicts all images with `--on local:1` and with `--on local:2`, one after
+the other, so that other work on the machine disturbs both alike; the ratio is that of each pair. Then a command is
+killed with SIGKILL in the middle and repeated, and its files are compared with those of the first, byte for byte.
+Memory is the largest that one process had, and one worker together with the process that reads its pictures.
+"""
+
+import argparse
+import hashlib
+import os
+import shutil
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+from _measure import print_table
+from PIL import Image
+
+from penlight.runs import open_run
+
+_PER_FOLDER = 10_000
+_COMMAND = [sys.executable, "-c", "from penlight.cli import main; main()", "predict"]
+_DIFFERENT = 512
+
+
+def draw(folder: Path, n: int, channels: int, form: str) -> Path:
+    """Write n images, of which 512 differ; give what to predict."""
+    rng = np.random.default_rng(0)
+    small = rng.integers(0, 256, (_DIFFERENT, 7, 7, channels), dtype=np.uint8)
+    drawn = small.repeat(4, axis=1).repeat(4, axis=2)
+    if form == "npz":
+        np.savez_compressed(folder / "drawn.npz", images=np.resize(drawn, (n, *drawn.shape[1:])))
+        return folder / "drawn.npz"
+    for i in range(n):
+        place = folder / "drawn" / f"{i // _PER_FOLDER:04}"
+        place.mkdir(parents=True, exist_ok=True)
+        first = folder / "drawn" / "0000" / f"{i % _DIFFERENT:06}.png"
+        if i < _DIFFERENT:
+            Image.fromarray(drawn[i][..., 0] if channels == 1 else drawn[i]).save(first, "PNG")
+        else:
+            shutil.copyfile(first, place / f"{i % _PER_FOLDER:06}.png")
+    return folder / "drawn"
+
+
+def processes_of(root: int) -> list[tuple[int, int, int]]:
+    """Give the process, its parent and its memory in bytes of a command and all that it started."""
+    found = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdecimal():
+            try:
+                fields = (entry / "stat").read_bytes().rpartition(b")")[2].split()
+                found[int(entry.name)] = int(fields[1]), int(fields[21]) * os.sysconf("SC_PAGE_SIZE")
+            except (OSError, IndexError):
+                continue
+    inside, waiting = [], [root]
+    while waiting:
+        parent = waiting.pop()
+        if parent in found:
+            inside.append((parent, *found[parent]))
+        waiting += [pid for pid, (above, _) in found.items() if above == parent]
+    return inside
+
+
+def measure(words: list[str]) -> tuple[float, float, float]:
+    """Run a command; give its seconds, and the most MB that one process had, and one with those that it started."""
+    begun, one, several = time.perf_counter(), 0, 0
+    with subprocess.Popen([*_COMMAND, *words], stdout=subprocess.DEVNULL) as process:
+        while process.poll() is None:
+            memory = processes_of(process.pid)
+            one = max([one, *(own for *_, own in memory)])
+            workers = [pid for pid, parent, _ in memory if parent == process.pid]
+            sums = [sum(own for pid, parent, own in memory if worker in (pid, parent)) for worker in workers]
+            several = max([several, *sums])
+            time.sleep(0.2)
+    if process.returncode:
+        raise SystemExit(f"the command ended with {process.returncode}")
+    return time.perf_counter() - begun, one / 1e6, several / 1e6
+
+
+def kill(words: list[str], seconds: float) -> int:
+    """Kill a command after so many seconds, and what it had started with it; give how many parts it had done."""
+    process = subprocess.Popen([*_COMMAND, *words], stdout=subprocess.DEVNULL)
+    time.sleep(seconds)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    return len(list(Path(words[words.index("--out") + 1]).glob("part-*.parquet")))
+
+
+def hash_of(folder: Path) -> str:
+    """Hash all files of a folder, by name."""
+    files = sorted(path for path in folder.iterdir() if not path.name.endswith(".lock"))
+    names = [f"{path.name} {hashlib.sha256(path.read_bytes()).hexdigest()}" for path in files]
+    return hashlib.sha256("\n".join(names).encode()).hexdigest()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("run", type=Path)
+    parser.add_argument("--images", type=int, default=100_000)
+    parser.add_argument("--pairs", type=int, default=3)
+    parser.add_argument("--form", choices=("files", "npz"), default="files")
+    asked = parser.parse_args()
+    channels = open_run(asked.run).reading.channels
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
+        source = draw(folder, asked.images, channels, asked.form)
+        rows, ratios, hashes, seconds = [], [], set(), 0.0
+        for pair in range(asked.pairs):
+            taken = []
+            for workers in (1, 2):
+                out = folder / f"out-{pair}-{workers}"
+                words = [str(asked.run), str(source), "--out", str(out), "--on", f"local:{workers}"]
+                seconds, one, several = measure(words)
+                taken.append(seconds)
+                hashes.add(hash_of(out))
+                rate = f"{asked.images / seconds:,.0f}"
+                rows.append(
+                    [f"pair {pair + 1}, local:{workers}", f"{seconds:.1f}", rate, f"{one:.0f}", f"{several:.0f}"]
+                )
+            ratios.append(taken[0] / taken[1])
+        words = [str(asked.run), str(source), "--out", str(folder / "killed"), "--on", "local:2"]
+        done = kill(words, seconds / 2)
+        measure(words)
+        hashes.add(hash_of(folder / "killed"))
+        title = f"{asked.images:,} images of 28 pixels as {asked.form}, {asked.run.name}"
+        print_table(title, ["", "s", "images/s", "MB, a process", "MB, a worker and its own"], rows)
+        each = ", ".join(f"{ratio:.2f}" for ratio in ratios)
+        print(f"two workers against one: {each}, median {statistics.median(ratios):.2f}")
+        print(f"killed with {done} parts done and continued: {'the same' if len(hashes) == 1 else 'OTHER'} bytes")
+
+
+if __name__ == "__main__":
+    main()
