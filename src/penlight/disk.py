@@ -225,16 +225,23 @@ def is_possible_path(text: str) -> bool:
 
 
 def read_named(path: Path, largest: int) -> bytes:
-    """Read a file that the user named, which may be a link, but no pipe and no device.
+    """Read a file that the user named: see `open_named`.
 
-    RefusedFileError for these, and for more than `largest` bytes; another OSError if it is missing or cannot be read.
+    RefusedFileError for more than `largest` bytes, too; another OSError if it is missing or cannot be read.
     """
+    with open_named(path) as file:
+        return _read_at_most(file, path, largest)
+
+
+def open_named(path: Path) -> IO[bytes]:
+    """Open a file that the user named to read, which may be a link; RefusedFileError for a pipe or a device."""
     # A pipe that nobody writes to would be waited for.
     flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
-    with os.fdopen(os.open(path, flags), "rb") as file:
-        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            raise RefusedFileError("it is not a regular file", path)
-        return _read_at_most(file, path, largest)
+    file = os.fdopen(os.open(path, flags), "rb")
+    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        file.close()
+        raise RefusedFileError("it is not a regular file", path)
+    return file
 
 
 def state_of(path: Path) -> tuple[int, ...]:

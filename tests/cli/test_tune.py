@@ -1,29 +1,29 @@
 """`penlight tune` as a person and as a program use it, on a tiny dataset of the user and the linear baseline."""
 
-import contextlib
 import json
 import signal
-import sqlite3
 import subprocess
 import sys
 import time
+from pathlib import Path
 
+import optuna
 import pytest
 
 from penlight.data import store
 from penlight.experiments.executors.processes import thread_limits
+from penlight.experiments.tuning.journal import Journal
+from penlight.experiments.tuning.storage import quiet
 from penlight.recipes import load_recipe
 from tests.data.tiny_dataset import write_tiny
-from tests.storages import make_tables_once
 
 SPACE = "model.components = { low = 2, high = 8 }\nmodel.strength = { low = 0.1, high = 10, log = true }\n"
 
 
 @pytest.fixture
-def tune(own_folders, monkeypatch):
+def tune(own_folders):
     """Words of a quick tuning in the working folder: tiny.toml with its npz, space.toml."""
     work = own_folders / "work"
-    make_tables_once(monkeypatch)
     write_tiny(work)
     (work / "space.toml").write_text(SPACE)
     return ["tune", "tiny.toml", "--recipe", "linear", "--set", "model.components=4", "--space", "space.toml"]
@@ -57,19 +57,46 @@ def test_json_alone(penlight, tune):
 @pytest.mark.full
 def test_workers_share_the_trials_and_go_on_after_a_kill(penlight, tune):
     words = [*tune, "--workers", "2", "--out", "t", "--trials"]
-    code = f"import sys; sys.argv = {['penlight', *words, '500']!r}; from penlight.cli import main; main()"
-    process = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL)
+    process = _started(*words, "500")
     try:
         _wait_for_trials(3)
     finally:
         process.send_signal(signal.SIGKILL)
         process.wait()
-    before = _trials()
+    before = _trials("t/tune.journal")
     total = len(before) + 4
     answer = json.loads(penlight(*words, total, "--json")[1])
     assert set(before) <= {t["value"] for t in answer["trials"]}
     points = [tuple(t["params"].values()) for t in answer["trials"]]
     assert len(points) == len(set(points)) == total
+
+
+@pytest.mark.full
+def test_commands_that_share_a_journal_lose_no_trial_and_do_none_twice(tune):
+    """200 trials by four commands, one of which is killed and begun again, five times."""
+    words = [*tune, "--storage", "team.journal", "--trials", "200", "--out"]
+    begun = [_started(*words, f"t{number}") for number in range(4)]
+    try:
+        for kill in range(5):
+            _wait_for_trials(30 * kill + 15, "team.journal")
+            begun[kill % 4].kill()
+            begun[kill % 4].wait()
+            begun[kill % 4] = _started(*words, f"t{kill % 4}")
+        assert [process.wait(600) for process in begun] == [0] * 4
+    finally:
+        for process in begun:
+            process.kill()
+            process.wait()
+    _require_all_once("team.journal", 200)
+
+
+def _require_all_once(path, count):
+    with quiet():
+        trials = optuna.load_study(study_name=None, storage=Journal(Path(path))).get_trials()
+    done = [t for t in trials if t.state.name != "FAIL"]
+    assert {t.state.name for t in done} <= {"COMPLETE", "PRUNED"}
+    assert sorted(t.user_attrs["proposal"] for t in done) == list(range(count))
+    assert len({tuple(t.params.values()) for t in done}) == count
 
 
 def test_workers_take_a_share_of_the_cores():
@@ -94,20 +121,23 @@ def test_a_worker_that_fails_is_named(penlight, tune, own_folders, monkeypatch):
     assert "tiny.toml" in err
 
 
-def _trials():
-    query = "select value from trial_values join trials using (trial_id) where state = 'COMPLETE'"
-    try:
-        with contextlib.closing(sqlite3.connect("file:t/tune.db?mode=ro", uri=True)) as database:
-            return [value for (value,) in database.execute(query)]
-    except sqlite3.Error:
-        return []
+def _started(*words):
+    code = f"import sys; sys.argv = {['penlight', *words]!r}; from penlight.cli import main; main()"
+    return subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
-def _wait_for_trials(count):
-    for _ in range(600):
-        if len(_trials()) >= count:
+def _trials(journal):
+    path = Path(journal)
+    lines = path.read_bytes().splitlines(keepends=True) if path.exists() else []
+    changes = [json.loads(line) for line in lines if line.endswith(b"\n")]
+    return [value for change in changes if change.get("state") == 1 for value in change["values"]]
+
+
+def _wait_for_trials(count, journal="t/tune.journal"):
+    for _ in range(900):
+        if len(_trials(journal)) >= count:
             return
-        time.sleep(0.05)
+        time.sleep(0.2)
     raise AssertionError("no trials were written")
 
 
@@ -131,7 +161,7 @@ def test_mistakes_are_named_and_train_nothing(penlight, tune, own_folders, words
     assert got == code
     assert said in err
     assert out == ""
-    assert not list((own_folders / "work").rglob("tune.db"))
+    assert not list((own_folders / "work").rglob("tune.journal"))
 
 
 def test_a_space_with_no_valid_value_is_named(penlight, tune, own_folders):

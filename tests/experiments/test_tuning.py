@@ -7,7 +7,9 @@ import re
 import sqlite3
 import subprocess
 import sys
+import time
 import tomllib
+from pathlib import Path
 
 import numpy as np
 import optuna
@@ -27,6 +29,7 @@ from penlight.errors import (
     UnknownNameError,
 )
 from penlight.experiments.tuning import samplers, search, storage
+from penlight.experiments.tuning.journal import Journal
 from penlight.experiments.tuning.objective import Repeats, choose_repeats, folds, parts_of
 from penlight.experiments.tuning.samplers import distribution, from_stored, make_sampler, stored
 from penlight.experiments.tuning.storage import process_name, quiet, storage_kept
@@ -36,7 +39,6 @@ from penlight.reports.displays.tuning import KeyImportance, ParallelTrials, Spac
 from penlight.reports.figure import draw_svg
 from penlight.tasks import MultiLabel, Ordinal
 from tests.conftest import LABELS, small_dataset
-from tests.storages import make_tables_once
 
 LINEAR = Recipe(data=Data(dataset="small"), model=Linear(components=12))
 NETWORK = Recipe(
@@ -45,11 +47,6 @@ NETWORK = Recipe(
     train=Train(epochs=6, batch_size=16, learning_rate=1e-2),
 )
 SPACE = Space((Range("a", 1e-4, 1.0, log=True), Range("b", 1, 9, whole=True), Choices("c", ("x", [1, 2]))))
-
-
-@pytest.fixture(autouse=True)
-def tables(monkeypatch):
-    make_tables_once(monkeypatch)
 
 
 class KilledError(BaseException):
@@ -124,7 +121,7 @@ def test_a_finished_tuning_goes_on_to_more_trials(fast, tmp_path, unreported):
 def test_the_files_say_what_was_found(fast, tmp_path):
     result = pl.tune(LINEAR, trials=6, out=tmp_path / "t")
     assert {p.name for p in (tmp_path / "t").iterdir()} == {
-        "tune.json", "tune.db", "trials.csv", "best.toml", "report.html", "group.json"
+        "tune.json", "tune.journal", "trials.csv", "best.toml", "report.html", "group.json"
     }  # fmt: skip
     best = max(result.trials, key=lambda t: t.value)
     assert result.best == best.number
@@ -298,34 +295,57 @@ def test_a_storage_that_cannot_be_opened_is_named_without_its_password(fast, tmp
     assert "secret" not in str(raised.value)
 
 
-def test_a_damaged_database_is_named(fast, tmp_path, unreported):
-    pl.tune(LINEAR, trials=1, out=tmp_path / "t")
-    (tmp_path / "t" / "tune.db").write_bytes(b"half a database" * 100)
-    with pytest.raises(StorageError, match=r"tune\.db"):
-        pl.tune(LINEAR, trials=2, out=tmp_path / "t")
+SHARED = ["team.journal", pytest.param("sqlite:///team.db", marks=pytest.mark.full)]
 
 
-def test_folders_with_one_storage_share_their_trials(fast, tmp_path, unreported):
-    url = f"sqlite:///{tmp_path}/team.db"
+@pytest.mark.parametrize("url", SHARED)
+def test_folders_with_one_storage_share_their_trials(fast, own_folders, unreported, url):
+    tmp_path = own_folders
     one = pl.tune(LINEAR, trials=3, storage=url, out=tmp_path / "one")
     two = pl.tune(LINEAR, trials=5, storage=url, out=tmp_path / "two")
     assert outcome(two)[:3] == outcome(one)
-    assert not (tmp_path / "two" / "tune.db").exists()
+    assert not (tmp_path / "two" / "tune.journal").exists()
 
 
-def test_of_a_shared_storage_only_what_a_dead_process_of_this_machine_left_is_tried_again(fast, tmp_path, unreported):
-    url = f"sqlite:///{tmp_path}/team.db"
-    pl.tune(LINEAR, trials=1, storage=url, out=tmp_path / "t")
+@pytest.mark.parametrize("url", SHARED)
+def test_of_a_shared_storage_only_what_a_dead_process_of_this_machine_left_is_tried_again(
+    fast, own_folders, unreported, url
+):
+    pl.tune(LINEAR, trials=1, storage=url, out=own_folders / "t")
+    study = optuna.load_study(study_name=None, storage=Journal(Path(url)) if url.endswith(".journal") else url)
     ended = subprocess.Popen([sys.executable, "-c", ""])
     ended.wait()
-    for process in (process_name(ended.pid), process_name(os.getpid()), "elsewhere-1:1", None):
-        left = optuna.load_study(study_name=None, storage=url).ask()
+    for process in (process_name(ended.pid), process_name(os.getpid()), "elsewhere-1:1", "no-process", None):
+        left = study.ask()
         if process:
             left.set_user_attr("process", process)
-    again = pl.tune(LINEAR, trials=5, storage=url, out=tmp_path / "t")
-    states = [t.state.name for t in optuna.load_study(study_name=None, storage=url).get_trials()]
-    assert states == ["COMPLETE", "FAIL", "RUNNING", "RUNNING", "RUNNING", "COMPLETE"]
+    again = pl.tune(LINEAR, trials=6, storage=url, out=own_folders / "t")
+    states = [t.state.name for t in study.get_trials()]
+    assert states == ["COMPLETE", "FAIL", "RUNNING", "RUNNING", "RUNNING", "RUNNING", "COMPLETE"]
     assert len(again.trials) == 2
+
+
+def test_trials_of_a_command_that_is_silent_for_ten_minutes_are_tried_again():
+    study = optuna.create_study()
+    now = int(time.time())
+    said = {"gone": now - 700, "slow": now - 500, "ahead": now + 900, "strange": "now", process_name(os.getpid()): 0}
+    for process in said:
+        study.ask().set_user_attr("process", process)
+    for process, when in said.items():
+        study.set_user_attr(process, when)
+    storage.fail_gone(study)
+    assert [t.state.name for t in study.get_trials()] == ["FAIL", *["RUNNING"] * 4]
+
+
+def test_a_command_says_in_its_storage_that_it_goes_on(monkeypatch):
+    monkeypatch.setattr(storage, "_HEARTBEAT", 0.01)
+    study = optuna.create_study()
+    me = process_name(os.getpid())
+    with storage.heartbeat(study):
+        assert me in study.user_attrs
+        study.set_user_attr(me, 0)
+        while not study.user_attrs[me]:
+            time.sleep(0.01)
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from penlight.api.arguments import checked
 from penlight.api.options import Options, request_of
-from penlight.api.paths import PathLike, path_of, path_or_none
+from penlight.api.paths import PathLike, name_of, path_of, path_or_none
 from penlight.api.progress import TuningView, shows
 from penlight.api.requests import with_references
 from penlight.api.results import Tuned
@@ -35,7 +35,7 @@ def tune(
     seconds: float | None = None,
     sampler: str = "tpe",
     space: PathLike | None = None,
-    storage: str | None = None,
+    storage: PathLike | None = None,
     workers: int = 1,
     seeds: int | None = None,
     seed: int = 0,
@@ -52,11 +52,12 @@ def tune(
 
     `dataset`, `recipe`, which is "cnn" by default, `options` and keywords as in `train`. Up to `trials` in all (15,
     if no time is given either); none begins after `seconds`. `space` is a TOML file, by default the one that ships
-    for the model. `storage` is an Optuna URL, by default tune.db in the folder. `seeds` trainings of each trial are
-    judged on val, whatever its size. `out` is the folder; by default the next free runs/<dataset>-tune-<n>, or the
-    unfinished one of the same search, which is continued. `track` is the address of an experiment tracker, as in
-    `train`, which gets each finished trial as a run inside that of the tuning. `on` is where trials are trained, as
-    in `train`; `workers`, in short for local:N, is how many at once.
+    for the model. `storage` is a file that ends in .journal, which machines may share, or an Optuna URL; by default
+    tune.journal in the folder. `seeds` trainings of each trial are judged on val, whatever its size. `out` is the
+    folder; by default the next free runs/<dataset>-tune-<n>, or the unfinished one of the same search, which is
+    continued. `track` is the address of an experiment tracker, as in `train`, which gets each finished trial as a run
+    inside that of the tuning. `on` is where trials are trained, as in `train`; `workers`, in short for local:N, is
+    how many at once.
 
     Examples
     --------
@@ -85,6 +86,7 @@ def tune(
     viewed = data.view(chosen.data)
     setup = make_setup(chosen, searched, viewed, sampler=sampler, seeds=seeds, seed=seed)
     limits = make_limits(trials, seconds)
+    address = None if storage is None else name_of(storage, "storage")
     folder = path_or_none(out, "folder for out")
     folder = folder or default_folder(chosen.data.dataset, "tune", lambda path: continues(path, setup))
 
@@ -99,7 +101,7 @@ def tune(
 
     with tracking(listener, track) as told:
         executor = place.executor(folder, data, told, slots=workers)
-        result = run_tuning(Tuning(folder, storage), setup, limits, executor, data, told, summarise)
+        result = run_tuning(Tuning(folder, address), setup, limits, executor, data, told, summarise)
         told.on_group_end(folder)
     return result
 

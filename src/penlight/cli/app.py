@@ -260,7 +260,9 @@ def tune(
     space: Annotated[
         Path | None, Option(help="TOML file with the search space; the built-in one by default.")
     ] = None,
-    storage: Annotated[str | None, Option(help="Optuna storage URL; tune.db in the folder by default.")] = None,
+    storage: Annotated[
+        str | None, Option(help="A file *.journal, or an Optuna URL; by default in the folder.")
+    ] = None,
     workers: Annotated[int, Option(min=1, help="Processes that share this machine's cores.")] = 1,
     seeds: Annotated[
         int | None,

@@ -25,7 +25,12 @@ from penlight.runs.files import json_text
 from penlight.runs.folder import is_bare, is_untidy
 from penlight.runs.groups import SETUP, open_group, unseal, write_group
 
+TRIALS = "tune.journal"
+"""The storage of a tuning's trials, unless another was given."""
+
 DATABASE = "tune.db"
+"""What held them in tunings that were begun with earlier versions: SQLite."""
+
 _REMEDY = "Choose another folder with --out."
 
 
@@ -82,8 +87,8 @@ def hold_tuning(folder: Path, setup: Setup) -> Iterator[None]:
     A finished tuning of the same setup may be opened again, to go on to more trials.
     """
     with FolderHold(folder):
-        # Written through their names by SQLite, which would follow a link.
-        for name in (DATABASE, *(f"{DATABASE}-{end}" for end in ("journal", "wal", "shm"))):
+        # Written through their names by Optuna and SQLite, which would follow a link.
+        for name in (TRIALS, DATABASE, *(f"{DATABASE}-{end}" for end in ("journal", "wal", "shm"))):
             require_no_link(folder / name)
         if not os.path.lexists(folder / SETUP):
             if not is_bare(folder):
@@ -100,8 +105,8 @@ def hold_tuning(folder: Path, setup: Setup) -> Iterator[None]:
 
 
 def finish_tuning(folder: Path, setup: Setup, files: Mapping[str, bytes]) -> None:
-    """Write what was found, say that the tuning is complete, and seal it but for the database, which may grow: the
-    next one of the same setup takes a new folder by default."""
+    """Write what was found, say that the tuning is complete, and seal it but for the trials, of which there may
+    be more later: the next one of the same setup takes a new folder by default."""
     write_group(folder, "tuning", {**files, SETUP: setup.content(finished=False)}, {})
     # Only what is sealed is finished: cut off before, the same command goes on here.
     write_group(folder, "tuning", {SETUP: setup.content(finished=True)}, {})

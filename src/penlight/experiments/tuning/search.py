@@ -1,9 +1,9 @@
 """Trials of a tuning: a list of work that grows, each part chosen by what those before it have shown."""
 
+import contextlib
 import itertools
 import os
 import time
-import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,23 +11,28 @@ from typing import Any, TypeVar
 
 import numpy as np
 import optuna
+from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, TrialState
 
-from penlight.errors import MemoryShortError, TrainingError
+from penlight.errors import MemoryShortError, StorageError, TrainingError, first_line
 from penlight.experiments.executors.work import Executor
 from penlight.experiments.experiment import run_experiment
 from penlight.experiments.opened import OpenedData
 from penlight.experiments.progress import ProgressListener
-from penlight.experiments.tuning.folder import DATABASE, Setup, hold_tuning, read_setup
+from penlight.experiments.tuning.folder import DATABASE, TRIALS, Setup, hold_tuning, read_setup
+from penlight.experiments.tuning.journal import SUFFIX
 from penlight.experiments.tuning.objective import TrialPart, parts_of, require_judgement, values_of
 from penlight.experiments.tuning.samplers import distribution, from_stored, make_sampler, stored
 from penlight.experiments.tuning.storage import (
-    fail_running,
-    fail_silent,
+    PROCESS,
+    choosing,
+    fail,
+    fail_gone,
     heartbeat,
     open_study,
     process_name,
     quiet,
+    running,
     sqlite_url,
     storage_kept,
 )
@@ -84,22 +89,24 @@ class Search:
 
     setup: Setup
     study: optuna.Study
-    storage: optuna.storages.RDBStorage
     shared: bool
     parts: list[TrialPart]
 
 
 @dataclass(frozen=True)
 class Tuning:
-    """A tuning by its folder and an Optuna URL, None for the folder's own database."""
+    """A tuning by its folder and its storage: an Optuna URL or the path of a journal; None for one in the folder."""
 
     folder: Path
     storage: str | None
 
     @property
-    def url(self) -> str:
-        """The URL of the storage."""
-        return self.storage or sqlite_url(self.folder / DATABASE)
+    def address(self) -> str:
+        """The URL of the storage, or the whole path of the journal."""
+        if self.storage is None and (database := self.folder / DATABASE).exists():
+            return sqlite_url(database)
+        address = self.storage or str(self.folder / TRIALS)
+        return str(Path(address).absolute()) if address.endswith(SUFFIX) else address
 
     def opened(self, data: OpenedData) -> Search:
         """Open it, once in a process. DataError if the images cannot judge trials."""
@@ -110,8 +117,7 @@ class Tuning:
         view = data.view(setup.recipe.data)
         parts = parts_of(view, setup.repeats, setup.seed)
         require_judgement(view, parts)
-        study, storage = open_study(self.url, setup, shared=self.storage is not None)
-        return Search(setup, study, storage, self.storage is not None, parts)
+        return Search(setup, open_study(self.address, setup), self.storage is not None, parts)
 
 
 def run_tuning(
@@ -148,13 +154,18 @@ def run_tuning(
         tell()
         yield from next_trials(tuning, data, limits)
 
+    @contextlib.contextmanager
+    def held() -> Iterator[None]:
+        with hold_tuning(tuning.folder, setup):
+            search = tuning.opened(data)
+            with heartbeat(search.study) if search.shared else contextlib.nullcontext():
+                yield
+
     def summarised(_: Sequence[None]) -> T:
         return summarise(found(tuning.opened(data)))
 
-    with quiet(), storage_kept(tuning.url):
-        return run_experiment(
-            lambda: hold_tuning(tuning.folder, setup), trials(), summarised, executor, tell, grows=True
-        )
+    with quiet(), storage_kept(tuning.address):
+        return run_experiment(held, trials(), summarised, executor, tell, grows=True)
 
 
 @dataclass(frozen=True)
@@ -167,7 +178,7 @@ class TrialSpec:
     def to_job(self) -> dict[str, Any]:
         """See `Work`."""
         folder = str(self.tuning.folder.resolve())
-        return {"task": "trial", "folder": folder, "storage": self.tuning.storage, "trial": self.trial}
+        return {"task": "trial", "folder": folder, "storage": self.tuning.address, "trial": self.trial}
 
     @classmethod
     def of_job(cls, job: Mapping[str, Any]) -> "TrialSpec":
@@ -183,32 +194,43 @@ class TrialSpec:
         """See `Work`: what came of it is in the storage."""
 
     def do(self, data: OpenedData, listener: ProgressListener) -> None:
-        """Train the trial's recipe, and write what it is worth."""
-        with quiet(), storage_kept(self.tuning.url):
+        """Train the trial's recipe, and write what it is worth, unless the trial has ended: it was done before, or is
+        taken to have failed, since the command that chose it has been silent."""
+        with quiet(), storage_kept(self.tuning.address):
             search = self.tuning.opened(data)
+            left = next((t for t in running(search.study) if t._trial_id == self.trial), None)
+            if left is None:
+                return
             trial = optuna.trial.Trial(search.study, self.trial)
-            with heartbeat(search.storage, self.trial):
-                try:
-                    value = _value_of(trial, search, listener)
-                except optuna.TrialPruned:
-                    search.study.tell(trial, state=TrialState.PRUNED)
-                except (Exception, KeyboardInterrupt):
-                    search.study.tell(trial, state=TrialState.FAIL)
-                    raise
-                else:
-                    search.study.tell(trial, value)
+            try:
+                value = _value_of(trial, left.intermediate_values, search, listener)
+            except optuna.TrialPruned:
+                search.study.tell(trial, state=TrialState.PRUNED, skip_if_finished=True)
+            except UpdateFinishedTrialError:
+                return
+            except (Exception, KeyboardInterrupt):
+                fail(search.study, left)
+                raise
+            else:
+                search.study.tell(trial, value, skip_if_finished=True)
 
 
 def next_trials(tuning: Tuning, data: OpenedData, limits: TrialLimits) -> Iterator[TrialSpec]:
     """Choose one trial after the other, as long as the limits allow; those that killed processes left come again."""
     search = tuning.opened(data)
-    fail_running(search.study, shared=search.shared)
+    if not search.shared:
+        # Its folder is held: there is no other command.
+        for trial in running(search.study):
+            fail(search.study, trial)
     while True:
-        fail_silent(search.study)
-        counted = _counted(search.study)
-        if not limits.allow(len(counted)):
-            return
-        yield TrialSpec(tuning, _ask(search, _next_proposal(counted)))
+        with choosing(tuning.address, shared=search.shared):
+            if search.shared:
+                fail_gone(search.study)
+            counted = _counted(search.study)
+            if not limits.allow(len(counted)):
+                return
+            chosen = _ask(search, _next_proposal(counted))
+        yield TrialSpec(tuning, chosen)
 
 
 _PROPOSAL = "proposal"
@@ -217,7 +239,7 @@ _PROPOSAL = "proposal"
 def _next_proposal(counted: Sequence[FrozenTrial]) -> int:
     """Give the first number of a proposal that no trial has: that of a trial that was killed comes again, while one
     that began after it may be complete."""
-    taken = {trial.user_attrs.get(_PROPOSAL, number) for number, trial in enumerate(counted)}
+    taken = [trial.user_attrs.get(_PROPOSAL, number) for number, trial in enumerate(counted)]
     return next(number for number in itertools.count() if number not in taken)
 
 
@@ -225,24 +247,27 @@ def _ask(search: Search, number: int) -> int:
     """Choose the trial of a proposal: the recipe as it is, if it lies in the space and is the first; else what the
     sampler makes of the trials so far."""
     study, setup = search.study, search.setup
-    start = setup.space.values_of(setup.recipe)
+    about = {PROCESS: process_name(os.getpid()), _PROPOSAL: number}
     waiting = study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
-    if start is not None and not number and not waiting:
-        study.enqueue_trial(stored(setup.space, start))
+    if not waiting:
+        # With what it is known by from the first moment, so that it is missed whenever this process is killed.
+        start = None if number else setup.space.values_of(setup.recipe)
+        study.enqueue_trial(stored(setup.space, start) if start else {}, user_attrs=about)
     study.sampler = make_sampler(setup.sampler, setup.seed, number)
-    with warnings.catch_warnings():
-        # That heartbeats are those of `Study.optimize`: here they are those of `heartbeat`.
-        warnings.simplefilter("ignore")
-        trial = study.ask({p.key: distribution(p) for p in setup.space.parameters})
+    trial = study.ask({p.key: distribution(p) for p in setup.space.parameters})
     # A trial that is taken up again asks the sampler, too, and must not wait for it.
     study.sampler = optuna.samplers.RandomSampler(seed=setup.seed)
-    trial.set_user_attr("process", process_name(os.getpid()))
-    trial.set_user_attr(_PROPOSAL, number)
+    if waiting:
+        for name, value in about.items():
+            trial.set_user_attr(name, value)
     return trial._trial_id
 
 
-def _value_of(trial: optuna.Trial, search: Search, listener: ProgressListener) -> float:
-    """Train on every part, and give the mean of what they are worth."""
+def _value_of(
+    trial: optuna.Trial, reported: Mapping[int, float], search: Search, listener: ProgressListener
+) -> float:
+    """Train on every part, and give the mean of what they are worth; a process that was killed may have reported of
+    some epochs before."""
     space = search.setup.space
     chosen = from_stored(space, trial.params)
     # Trials of one point are the same training: what it gave is known.
@@ -252,6 +277,8 @@ def _value_of(trial: optuna.Trial, search: Search, listener: ProgressListener) -
         return same.value
 
     def report(step: int, value: float) -> None:
+        if step in reported:
+            return
         trial.report(value, step)
         if trial.should_prune():
             raise optuna.TrialPruned
@@ -269,7 +296,12 @@ def records(study: optuna.Study, space: Space) -> list[Trial]:
     """Give the finished trials in the order they began, numbered from 1; failed ones are left out."""
     finished = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED))
     complete = [t for t in finished if t.state == TrialState.COMPLETE]
-    return [_record(number, t, space, worth(t, complete)) for number, t in enumerate(finished, start=1)]
+    try:
+        return [_record(number, t, space, worth(t, complete)) for number, t in enumerate(finished, start=1)]
+    except (KeyError, TypeError, ValueError) as error:
+        raise StorageError(
+            f"The storage has a trial that is not of this tuning: {first_line(error)}.", "Choose another storage."
+        ) from error
 
 
 def _record(number: int, trial: FrozenTrial, space: Space, value: float) -> Trial:
