@@ -24,6 +24,9 @@ if sys.platform != "win32":
 LOCK = ".lock"
 """The file in a folder that a process locks while it writes there."""
 
+TOKEN = ".token"
+"""The file in a folder by which other machines see that it is the same folder."""
+
 PRIVATE_FILE = 0o600
 """Permissions of a file in the cache, which may hold patients' numbers and images: for its owner alone."""
 

@@ -15,6 +15,7 @@ from penlight.data import store
 from penlight.data.catalog import portable
 from penlight.errors import ArgumentError
 from penlight.experiments.executors.places import Place
+from penlight.experiments.executors.prepare import Prepare
 from penlight.experiments.experiment import Summary, require_group, run_group
 from penlight.experiments.opened import OpenedData
 from penlight.experiments.progress import ProgressListener
@@ -145,6 +146,7 @@ def study(
             files = {REPORT: study_report(content).encode(), STUDY: json_text(record).encode()}
             return Summary("study", files, record.to_dict())
 
-        executor, specs = place.executor(plan.folder, opened, listener), study_specs(plan, images, listener)
-        _, record = run_group(plan.folder, specs, summarise, executor, listener)
+        first = Prepare([run.recipe for run in plan.runs if run.state != "done"])
+        executor = place.executor(plan.folder, opened, listener, first=first)
+        _, record = run_group(plan.folder, study_specs(plan, images, listener), summarise, executor, listener)
     return Studied(plan.folder, plan.folder / REPORT, record, verdict)

@@ -8,6 +8,7 @@ from penlight.api.requests import Request, with_references
 from penlight.api.results import Trained
 from penlight.errors import ArgumentError
 from penlight.experiments.executors.places import Place
+from penlight.experiments.executors.prepare import Prepare
 from penlight.experiments.experiment import Summary, default_folder, run_group
 from penlight.experiments.final import make_final, require_final
 from penlight.experiments.folds import claim_of, continues, fold_specs, summarise_folds
@@ -77,7 +78,7 @@ def train_recipe(
     continued = goes_on if seeds == 1 else seeds_go_on
     folder = out or default_folder(recipe.data.dataset, name, lambda path: continued(path, recipe.hash, seed))
     first = RunSpec(recipe, seed, folder, plan=plan, images=images, own=own)
-    executor = place.executor(folder, data, listener)
+    executor = place.executor(folder, data, listener, first=Prepare([recipe]))
     if seeds == 1:
         with executor:
             trained = executor.submit(first).result()
@@ -134,8 +135,8 @@ def cross_validate_recipe(
         listener.on_step("Scoring all folds")
         return summarise_folds(made, divided, final)
 
-    executor, specs = place.executor(folder, data, listener), fold_specs(first, claim, listener)
-    return _trained(first, *run_group(folder, specs, summarise, executor, listener))
+    executor = place.executor(folder, data, listener, first=Prepare([recipe], baselines=False))
+    return _trained(first, *run_group(folder, fold_specs(first, claim, listener), summarise, executor, listener))
 
 
 def _trainable(recipe: Recipe) -> Recipe:

@@ -12,6 +12,7 @@ from penlight.data import ViewedDataset
 from penlight.disk import short_path
 from penlight.errors import RecipeError
 from penlight.experiments.executors.places import Place
+from penlight.experiments.executors.prepare import Prepare
 from penlight.experiments.experiment import default_folder
 from penlight.experiments.opened import OpenedData
 from penlight.experiments.progress import ProgressListener
@@ -100,7 +101,8 @@ def tune(
         return result
 
     with tracking(listener, track) as told:
-        executor = place.executor(folder, data, told, slots=workers)
+        first = Prepare([chosen], baselines=False)
+        executor = place.executor(folder, data, told, first=first, slots=workers)
         result = run_tuning(Tuning(folder, address), setup, limits, executor, data, told, summarise)
         told.on_group_end(folder)
     return result

@@ -44,7 +44,7 @@ def once(about: Mapping[str, Any], compute: Callable[[], Arrays], read: Callable
 
     Processes that want the same at once wait for the first. Where the cache cannot be written nothing is kept.
     """
-    name = hash_of({**about, "code": _code_hash()})
+    name = hash_of({**about, "code": code_hash()})
     with contextlib.ExitStack() as held:
         try:
             folder = private_cache_folder(_FOLDER)
@@ -85,7 +85,7 @@ def from_bytes(content: bytes) -> NDArray[np.uint8]:
 
 
 @cache
-def _code_hash() -> str:
+def code_hash() -> str:
     """Hash the code and the versions of libraries that kept results follow from."""
     digest, root = hashlib.sha256(), Path(penlight.__file__).parent
     for part in _CODE:

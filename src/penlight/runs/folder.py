@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypeVar
 
 from penlight.disk import (
     LOCK,
+    TOKEN,
     FolderHold,
     inner_folders,
     is_inside,
@@ -176,7 +177,7 @@ class RunWriter:
     def finish(self) -> None:
         """Make the run complete: the hash of every file goes into the manifest, then the state of the unfinished run
         is dropped."""
-        there = [name for name in regular_files(self.path) if name != LOCK and not is_part(name)]
+        there = [name for name in regular_files(self.path) if name not in (LOCK, TOKEN) and not is_part(name)]
         files = {name: self._written.get(name) or fingerprint(read_file(self.path, name)) for name in there}
         write_json(self.path / MANIFEST, sealed(self._manifest(files)))
         drop_state(self.path)
@@ -242,7 +243,7 @@ def is_bare(path: Path) -> bool:
     """Say whether a folder holds nothing but what a process leaves that is killed before it wrote anything."""
     if not path.is_dir():
         return False
-    left = {name for name in _names(path) if name != LOCK and not is_part(name)}
+    left = {name for name in _names(path) if name not in (LOCK, TOKEN) and not is_part(name)}
     if not left:
         return True
     return left == {_STATE} == {*inner_folders(path)} and all(map(is_part, _names(path / _STATE)))

@@ -7,7 +7,7 @@ from typing import Literal, cast
 from penlight.errors import ArgumentError
 from penlight.experiments.executors.here import Here
 from penlight.experiments.executors.processes import Processes
-from penlight.experiments.executors.work import Executor
+from penlight.experiments.executors.work import Executor, Work
 from penlight.experiments.opened import OpenedData
 from penlight.experiments.progress import ProgressListener
 
@@ -39,11 +39,17 @@ class Place:
         return cls(cast("Literal['local', 'slurm', 'dask']", kind), about)
 
     def executor(
-        self, folder: Path, data: OpenedData, listener: ProgressListener, *, slots: int | None = None
+        self,
+        folder: Path,
+        data: OpenedData,
+        listener: ProgressListener,
+        *,
+        first: Work[None] | None = None,
+        slots: int | None = None,
     ) -> Executor:
         """Give the place for the work of an experiment in a folder; this process, with the data that it has opened,
-        is a place, too. Of a list that grows, `slots` is how many parts are submitted at once where the place does
-        not say it."""
+        is a place, too. Other machines do the part `first` before all others. Of a list that grows, `slots` is how
+        many parts are submitted at once where the place does not say it."""
         if self.kind != "local":
             raise ArgumentError(f"No experiment runs on {self.kind} yet.", "Give --on local:2.")
         processes = int(self.about or 1)

@@ -36,17 +36,29 @@ def _predict(job: Mapping[str, Any], data: OpenedData) -> None:
     PartsWork.of_job(job).do(data, ProgressListener())
 
 
+def _prepare(job: Mapping[str, Any], data: OpenedData) -> None:
+    from penlight.experiments.executors.prepare import Prepare
+
+    Prepare.of_job(job).do(data, ProgressListener())
+
+
 TASKS: dict[str, Callable[[Mapping[str, Any], OpenedData], None]] = {
     "run": _run,
     "trial": _trial,
     "predict": _predict,
+    "prepare": _prepare,
 }
 """What may be asked for elsewhere, by name."""
 
 
 def do_job(job: Mapping[str, Any], data: OpenedData) -> dict[str, str]:
-    """Do a job, and give nothing, or the "error" that it ended with and its "remedy"."""
+    """Do a job, and give nothing, or the "error" that it ended with and its "remedy". One that comes from another
+    machine has a "check" of what must be the same here, see `prepare.submitted_to`."""
     try:
+        if "check" in job:
+            from penlight.experiments.executors.prepare import require_same
+
+            require_same(job["check"])
         TASKS[job["task"]](job, data)
     except PenlightError as error:
         return {"error": error.problem, "remedy": error.remedy}
