@@ -47,6 +47,9 @@ class Slots:
             its.set_exception(TrainingError("No.")) if done == self.fails else its.set_result(done)
         return future
 
+    def flush(self):
+        pass
+
     def __enter__(self):
         return self
 

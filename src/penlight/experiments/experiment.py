@@ -62,6 +62,7 @@ def run_experiment(
     with executor:
         with hold():
             begun = [executor.submit(part) for part in work]
+            executor.flush()
         done = results_of(begun)
     with hold():
         return summarise(done)

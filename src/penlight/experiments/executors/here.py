@@ -25,6 +25,9 @@ class Here:
         future.set_result(work.do(self.data, self.listener))
         return future
 
+    def flush(self) -> None:
+        """See `Executor`."""
+
     def __enter__(self) -> Self:
         """See `Executor`."""
         return self

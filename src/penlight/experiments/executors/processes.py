@@ -126,6 +126,9 @@ class Processes:
         self._listener.on_job(work.name, "waiting", "")
         return self._pool.submit(self._do, work)
 
+    def flush(self) -> None:
+        """See `Executor`."""
+
     def _do(self, work: Work[T]) -> T:
         worker = self._idle.get()
         try:

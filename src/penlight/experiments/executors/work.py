@@ -58,7 +58,10 @@ class Executor(Protocol):
     outlives: bool
 
     def submit(self, work: Work[T]) -> "Future[T]":
-        """Begin to do a part."""
+        """Begin to do a part, or keep it until `flush`."""
+
+    def flush(self) -> None:
+        """Begin what was kept: no further part comes before one is done. A scheduler takes many jobs as one array."""
 
     def __enter__(self) -> Self:
         """Open the place."""
@@ -88,6 +91,7 @@ def do_all(
             running.add(begun[-1])
         if not running:
             return results_of(begun)
+        executor.flush()
         done, running = wait(running, return_when=FIRST_COMPLETED)
         for future in done:
             if isinstance(future.exception(), WorkFailedError) and not grows:
