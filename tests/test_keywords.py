@@ -124,6 +124,7 @@ def wrong_calls(folder):
 @pytest.mark.parametrize("number", range(11))
 def test_python_is_told_keywords(number, tmp_path, monkeypatch):
     draw_once(monkeypatch, {"train": 60, "val": 30, "test": 30})
+    monkeypatch.setattr("penlight.api.sweeping.sets_on_disk", lambda: (["retinamnist"], []))
     for name in ("a.csv", "b.csv"):
         (tmp_path / name).write_text("0,0.5,0.5\n")
     keyword, call = list(wrong_calls(tmp_path))[number]

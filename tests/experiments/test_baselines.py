@@ -78,7 +78,7 @@ def test_other_labels_decisions_or_code_are_other_baselines(fits, monkeypatch):
     dataset.splits["train"].labels[:] = dataset.splits["train"].labels[::-1].copy()
     asked(dataset)
     assert len(fits) == 6
-    monkeypatch.setattr("penlight.experiments.cache._code_hash", lambda: "another version")
+    monkeypatch.setattr("penlight.experiments.cache.code_hash", lambda: "another version")
     asked(dataset)
     assert len(fits) == 8
 
