@@ -16,6 +16,7 @@ from penlight.models.backend import load_keras
 from penlight.models.encoder import encoder_features
 from penlight.models.encoder_file import open_encoder
 from penlight.models.encoder_maps import averaged_maps
+from penlight.models.pretrained import scale_of
 from tests.cli.test_cli import in_a_new_process
 
 pytestmark = pytest.mark.tensorflow
@@ -75,7 +76,7 @@ def test_the_encoder_of_a_weights_file_gives_the_networks_features(tmp_path, nam
 def test_every_network_has_the_scaling_that_keras_says():
     applications, pixels = load_keras().applications, images(4).astype(np.float32)
     for name in (each for each in dir(applications) if each[0].isupper()):
-        scale = keras_encoder._scale_of(name)
+        scale = scale_of(name)
         np.testing.assert_allclose(
             np.asarray(scale(pixels)), preprocess_of(name)(pixels.copy()), atol=2e-4, err_msg=name
         )

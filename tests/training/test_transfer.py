@@ -8,7 +8,7 @@ from penlight.data import apply_view
 from penlight.errors import DataError, DownloadError, RecipeError
 from penlight.models import load_keras
 from penlight.models.keras_files import network_bytes, network_from_bytes
-from penlight.models.pretrained import APPLICATIONS, frozen_base, joined, new_head, stages_of, thaw
+from penlight.models.pretrained import APPLICATIONS, frozen_base, joined, new_head, scale_of, stages_of, thaw
 from penlight.recipes import Augment, Data, FineTune, Pretrained, Recipe, Train, load_recipe
 from penlight.tasks import MultiClass
 from penlight.training import Checkpoints, fit, transfer
@@ -63,7 +63,7 @@ def test_scaling_is_that_of_keras_applications(name):
     pixels = np.random.default_rng(0).integers(0, 256, (2, 3, 3, 3)).astype(np.float32)
     modules = {"mobilenetv2": "mobilenet_v2", "densenet121": "densenet", "efficientnetv2b0": "efficientnet_v2"}
     theirs = getattr(keras.applications, modules.get(name, name)).preprocess_input(pixels.copy())
-    ours = keras.ops.convert_to_numpy(APPLICATIONS[name].scale(pixels))
+    ours = keras.ops.convert_to_numpy(scale_of(APPLICATIONS[name].name)(pixels))
     np.testing.assert_allclose(ours, theirs, atol=1e-3)
 
 

@@ -25,7 +25,7 @@ from penlight.models.backend import graph_of, load_keras
 from penlight.models.graph import IMAGE, Graph
 from penlight.models.keras_files import WEIGHTS, check_weights_file, network_from_bytes
 from penlight.models.layers import network_nodes
-from penlight.models.pretrained import blue_first, plus_minus_one, standardised
+from penlight.models.pretrained import scale_of
 
 _LARGEST = 1 << 31
 _SIDE = 224
@@ -33,23 +33,6 @@ _VERSION = 1
 """Goes up when other nodes are written for the same file."""
 
 _FLOAT = 1
-
-# How each family wants pixels from 0 to 255, by the beginning of its name, the longest that fits.
-_SCALES: dict[str, Callable[[Any], Any]] = {
-    "ConvNeXt": lambda x: x,
-    "DenseNet": standardised,
-    "EfficientNet": lambda x: x,
-    "Inception": plus_minus_one,
-    "MobileNet": plus_minus_one,
-    "MobileNetV3": lambda x: x,
-    "NASNet": plus_minus_one,
-    "ResNet": blue_first,
-    "ResNet101V2": plus_minus_one,
-    "ResNet152V2": plus_minus_one,
-    "ResNet50V2": plus_minus_one,
-    "VGG": blue_first,
-    "Xception": plus_minus_one,
-}
 
 _FIXED = {"NASNetLarge": 331, "NASNetMobile": 224}
 """Sides in pixels of networks that cannot take images of others."""
@@ -143,13 +126,9 @@ def _application(content: bytes, path: Path, name: str) -> tuple[Any, str, bool]
         check_weights_file(file)
         body, options = _with_weights(getattr(applications, name), file, name, path)
     images = keras.Input(body.input_shape[1:], name="image")
-    scale = _scale_of(name)
+    scale = scale_of(name)
     said = "".join(f", {key} {value}" for key, value in options.items())
     return keras.Model(images, body(scale(images))), f"{name} of keras.applications{said}, {path.name}", True
-
-
-def _scale_of(name: str) -> Callable[[Any], Any]:
-    return _SCALES[max((family for family in _SCALES if name.startswith(family)), key=len)]
 
 
 def _with_weights(build: Callable[..., Any], file: Path, name: str, path: Path) -> tuple[Any, dict[str, Any]]:

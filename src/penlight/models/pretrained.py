@@ -27,29 +27,56 @@ SMALLEST_INPUT = 32
 """The side in pixels below which no network of `keras.applications` can be built."""
 
 
-def blue_first(x: Tensor) -> Tensor:
+def _blue_first(x: Tensor) -> Tensor:
     """Turn channels round and take ImageNet's mean away, as the original ResNet did."""
     keras = load_keras()
     return keras.layers.Rescaling(1.0, offset=[-103.939, -116.779, -123.68])(keras.ops.flip(x, axis=-1))
 
 
-def standardised(x: Tensor) -> Tensor:
+def _standardised(x: Tensor) -> Tensor:
     """Take ImageNet's mean away and divide by its standard deviation, channel by channel."""
     mean, spread = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
     scale = [1 / (255 * s) for s in spread]
     return load_keras().layers.Rescaling(scale, offset=[-m / s for m, s in zip(mean, spread, strict=True)])(x)
 
 
+def _plus_minus_one(x: Tensor) -> Tensor:
+    """Bring pixels to -1 to 1."""
+    return load_keras().layers.Rescaling(1 / 127.5, offset=-1.0)(x)
+
+
+# How each family wants pixels from 0 to 255, by the beginning of its name, the longest that fits.
+_SCALES: dict[str, Callable[[Tensor], Tensor]] = {
+    "ConvNeXt": lambda x: x,
+    "DenseNet": _standardised,
+    "EfficientNet": lambda x: x,
+    "Inception": _plus_minus_one,
+    "MobileNet": _plus_minus_one,
+    "MobileNetV3": lambda x: x,
+    "NASNet": _plus_minus_one,
+    "ResNet": _blue_first,
+    "ResNet101V2": _plus_minus_one,
+    "ResNet152V2": _plus_minus_one,
+    "ResNet50V2": _plus_minus_one,
+    "VGG": _blue_first,
+    "Xception": _plus_minus_one,
+}
+
+
+def scale_of(name: str) -> Callable[[Tensor], Tensor]:
+    """Give what brings pixels from 0 to 255 to what a network of `keras.applications` was trained with."""
+    return _SCALES[max((family for family in _SCALES if name.startswith(family)), key=len)]
+
+
 @dataclass(frozen=True)
 class _Application:
-    """The class in `keras.applications`, its scaling of pixels from 0 to 255, and the name of its ImageNet weights.
+    """The class in `keras.applications`, and the name of its ImageNet weights.
 
     The name may hold the `width` and the `side` that the weights were trained at; `sides` are those there are, and
     224 serves the others.
     """
 
     name: str
-    scale: Callable[[Tensor], Tensor]
     file: str
     sides: tuple[int, ...] = ()
 
@@ -59,28 +86,18 @@ class _Application:
         return self.file.format(width=_WIDTHS.get(options.width, "1_0"), side=side)
 
 
-def plus_minus_one(x: Tensor) -> Tensor:
-    """Bring pixels to -1 to 1."""
-    return load_keras().layers.Rescaling(1 / 127.5, offset=-1.0)(x)
-
-
 _WIDTHS = {0.25: "2_5", 0.5: "5_0", 0.75: "7_5", 1.0: "1_0"}
 
 APPLICATIONS: dict[str, _Application] = {
-    "mobilenet": _Application(
-        "MobileNet", plus_minus_one, "mobilenet_{width}_{side}_tf_no_top.h5", (128, 160, 192, 224)
-    ),
+    "mobilenet": _Application("MobileNet", "mobilenet_{width}_{side}_tf_no_top.h5", (128, 160, 192, 224)),
     "mobilenetv2": _Application(
         "MobileNetV2",
-        plus_minus_one,
         "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_1.0_{side}_no_top.h5",
         (96, 128, 160, 192, 224),
     ),
-    "resnet50": _Application("ResNet50", blue_first, "resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5"),
-    "efficientnetv2b0": _Application("EfficientNetV2B0", lambda x: x, "efficientnetv2-b0_notop.h5"),
-    "densenet121": _Application(
-        "DenseNet121", standardised, "densenet121_weights_tf_dim_ordering_tf_kernels_notop.h5"
-    ),
+    "resnet50": _Application("ResNet50", "resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5"),
+    "efficientnetv2b0": _Application("EfficientNetV2B0", "efficientnetv2-b0_notop.h5"),
+    "densenet121": _Application("DenseNet121", "densenet121_weights_tf_dim_ordering_tf_kernels_notop.h5"),
 }
 
 
@@ -111,7 +128,7 @@ def frozen_base(options: Pretrained, shape: tuple[int, int, int]) -> Any:
     images = keras.Input(shape, name="image", dtype="float32")
     x = images if shape[-1] == 3 else keras.layers.Concatenate()([images] * 3)
     x = keras.layers.Resizing(side, side)(x)
-    return keras.Model(images, body(application.scale(x)), name="base")
+    return keras.Model(images, body(scale_of(application.name)(x)), name="base")
 
 
 def new_head(options: Pretrained, task: Task, n_features: int, seed: int) -> Any:
