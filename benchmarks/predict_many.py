@@ -1,11 +1,11 @@
 """Throughput and memory of `penlight predict --out`, for many drawn images of 28 pixels in files.
 
-    python benchmarks/predict_many.py RUN [--images 100000] [--pairs 3] [--form files|npz]
+    python benchmarks/predict_many.py [RUN] [--images 100000] [--pairs 3] [--form files|npz]
 
-RUN is of images of 28 pixels. Each pair predicts all images with `--on local:1` and with `--on local:2`, one after
-the other, so that other work on the machine disturbs both alike; the ratio is that of each pair. Then a command is
-killed with SIGKILL in the middle and repeated, and its files are compared with those of the first, byte for byte.
-Memory is the largest that one process had, and a process of `local:2` together with its worker.
+RUN is of images of 28 pixels, by default the demo's network. Each pair predicts all images with `--on local:1` and
+with `--on local:2`, one after the other, so that other work on the machine disturbs both alike; the ratio is that of
+each pair. Then a command is killed with SIGKILL in the middle and repeated, and its files are compared with those of
+the first, byte for byte. Memory is the largest that one process had, and a process of `local:2` with its worker.
 """
 
 import argparse
@@ -25,6 +25,8 @@ import numpy as np
 from _measure import print_table
 from PIL import Image
 
+from penlight.api.requests import resolve_recipe
+from penlight.api.training import train_recipe
 from penlight.runs import open_run
 
 _PER_FOLDER = 10_000
@@ -112,21 +114,22 @@ def hash_of(folder: Path) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("run", type=Path)
+    parser.add_argument("run", type=Path, nargs="?")
     parser.add_argument("--images", type=int, default=100_000)
     parser.add_argument("--pairs", type=int, default=3)
     parser.add_argument("--form", choices=("files", "npz"), default="files")
     asked = parser.parse_args()
-    channels = open_run(asked.run).reading.channels
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
+        run = asked.run or train_recipe(resolve_recipe("retina-phantom", "demo"), out=folder / "demo").folder
+        channels = open_run(run).reading.channels
         source = draw(folder, asked.images, channels, asked.form)
         rows, ratios, hashes, seconds = [], [], set(), 0.0
         for pair in range(asked.pairs):
             taken = []
             for workers in (1, 2):
                 out = folder / f"out-{pair}-{workers}"
-                words = [str(asked.run), str(source), "--out", str(out), "--on", f"local:{workers}"]
+                words = [str(run), str(source), "--out", str(out), "--on", f"local:{workers}"]
                 seconds, used = measure(words)
                 taken.append(seconds)
                 hashes.add(hash_of(out))
@@ -141,11 +144,11 @@ def main() -> None:
                     ]
                 )
             ratios.append(taken[0] / taken[1])
-        words = [str(asked.run), str(source), "--out", str(folder / "killed"), "--on", "local:2"]
+        words = [str(run), str(source), "--out", str(folder / "killed"), "--on", "local:2"]
         done = kill(words, seconds / 2)
         measure(words)
         hashes.add(hash_of(folder / "killed"))
-        title = f"{asked.images:,} images of 28 pixels as {asked.form}, {asked.run.name}"
+        title = f"{asked.images:,} images of 28 pixels as {asked.form}, {run.name}"
         print_table(title, ["", "s", "images/s", "CPU ms/image", "MB, a process", "MB, with its worker"], rows)
         each = ", ".join(f"{ratio:.2f}" for ratio in ratios)
         print(f"two workers against one: {each}, median {statistics.median(ratios):.2f}")
