@@ -127,7 +127,7 @@ class PartsWork:
     def name(self) -> str:
         """See `executors.Work`."""
         first, last = self.numbers[0], self.numbers[-1]
-        return _stem(first) if first == last else f"{_stem(first)} to {_stem(last)}"
+        return _stem(first) if first == last else f"{_stem(first)}-to-{last:05}"
 
     def do(self, data: "OpenedData", listener: "ProgressListener") -> None:
         """Do what is missing of the parts, and write them."""
