@@ -74,8 +74,8 @@ def predict_parts(
     listener, chosen, place = listener or ProgressListener(), Shard.of(shard), Place.of(on)
     paths = [_file_source(source) for source in sources]
     data, run_hash = OpenedData(listener), open_run(run).measured
-    # Processes that share the cores of a machine answer with one each, a job of Slurm with those that it is given.
-    workers = 1 if place.about and place.kind != "slurm" else 0
+    # Processes of this machine answer with one each, jobs elsewhere with the cores that they are given.
+    workers = 1 if place.kind == "local" and place.about else 0
     about = open_remote(data, run, run_hash, workers).about
     listener.on_step("Listing the images")
     manifest, missing = plan_parts(out, run_hash, paths, chosen)

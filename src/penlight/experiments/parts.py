@@ -153,9 +153,11 @@ class PartsWork:
 
     @classmethod
     def of_job(cls, job: Mapping[str, Any]) -> "PartsWork":
-        """Read what `to_job` gave."""
+        """Read what `to_job` gave; of workers there are, unless it says so, as many as the place gives threads."""
         folder, run, base = (Path(job[key]) for key in ("folder", "run", "base"))
-        return cls(folder, run, job["run_hash"], tuple(job["numbers"]), base, job["workers"])
+        threads = os.environ.get("OMP_NUM_THREADS", "")
+        workers = job["workers"] or (int(threads) if threads.isdecimal() else 0)
+        return cls(folder, run, job["run_hash"], tuple(job["numbers"]), base, workers)
 
 
 def open_remote(data: "OpenedData", run: Path, run_hash: str, workers: int) -> RemoteClassifier:
