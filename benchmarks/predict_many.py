@@ -1,14 +1,15 @@
 """Throughput and memory of `penlight predict --out`, for many drawn images of 28 pixels in files.
 
-    python benchmarks/predict_many.py RUN [--images 100000] [--pairs 3] [--form files|npz]
+    python benchmarks/predict_many.py [RUN] [--images 100000] [--pairs 3] [--form files|npz]
 
-RUN is of images of 28 pixels. Each pair predicts all images with `--on local:1` and with `--on local:2`, one after
-the other, so that other work on the machine disturbs both alike; the ratio is that of each pair. Then a command is
-killed with SIGKILL in the middle and repeated, and its files are compared with those of the first, byte for byte.
-Memory is the largest that one process had, and one worker together with the process that reads its pictures.
+RUN is of images of 28 pixels, by default the demo's network. Each pair predicts all images with `--on local:1` and
+with `--on local:2`, one after the other, so that other work on the machine disturbs both alike; the ratio is that of
+each pair. Then a command is killed with SIGKILL in the middle and repeated, and its files are compared with those of
+the first, byte for byte. Memory is the largest that one process had, and a process of `local:2` with its worker.
 """
 
 import argparse
+import contextlib
 import hashlib
 import os
 import shutil
@@ -24,6 +25,8 @@ import numpy as np
 from _measure import print_table
 from PIL import Image
 
+from penlight.api.requests import resolve_recipe
+from penlight.api.training import train_recipe
 from penlight.runs import open_run
 
 _PER_FOLDER = 10_000
@@ -50,44 +53,52 @@ def draw(folder: Path, n: int, channels: int, form: str) -> Path:
     return folder / "drawn"
 
 
-def processes_of(root: int) -> list[tuple[int, int, int]]:
-    """Give the process, its parent and its memory in bytes of a command and all that it started."""
-    found = {}
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdecimal():
-            try:
+class Watched:
+    """What a command and all that it started have used so far: `memory` in bytes at most, `cpu` in seconds."""
+
+    def __init__(self) -> None:
+        self.largest = self.largest_pair = 0
+        self._cpu: dict[int, float] = {}
+
+    @property
+    def cpu(self) -> float:
+        return sum(self._cpu.values())
+
+    def look(self, root: int) -> None:
+        found = {}
+        for entry in Path("/proc").iterdir():
+            with contextlib.suppress(OSError, IndexError, ValueError):
                 fields = (entry / "stat").read_bytes().rpartition(b")")[2].split()
-                found[int(entry.name)] = int(fields[1]), int(fields[21]) * os.sysconf("SC_PAGE_SIZE")
-            except (OSError, IndexError):
-                continue
-    inside, waiting = [], [root]
-    while waiting:
-        parent = waiting.pop()
-        if parent in found:
-            inside.append((parent, *found[parent]))
-        waiting += [pid for pid, (above, _) in found.items() if above == parent]
-    return inside
+                found[int(entry.name)] = fields
+        inside, waiting = {}, [root]
+        while waiting:
+            parent = waiting.pop()
+            if parent in found:
+                inside[parent] = found[parent]
+            waiting += [pid for pid, fields in found.items() if int(fields[1]) == parent]
+        memory = {pid: int(fields[21]) * os.sysconf("SC_PAGE_SIZE") for pid, fields in inside.items()}
+        for pid, fields in inside.items():
+            self._cpu[pid] = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+            below = sum(memory[other] for other, own in inside.items() if int(own[1]) == pid and pid != root)
+            self.largest_pair = max(self.largest_pair, memory[pid] + below)
+            self.largest = max(self.largest, memory[pid])
 
 
-def measure(words: list[str]) -> tuple[float, float, float]:
-    """Run a command; give its seconds, and the most MB that one process had, and one with those that it started."""
-    begun, one, several = time.perf_counter(), 0, 0
-    with subprocess.Popen([*_COMMAND, *words], stdout=subprocess.DEVNULL) as process:
+def measure(words: list[str]) -> tuple[float, Watched]:
+    """Run a command; give its seconds and what it used."""
+    begun, watched = time.perf_counter(), Watched()
+    with subprocess.Popen([*_COMMAND, *words], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         while process.poll() is None:
-            memory = processes_of(process.pid)
-            one = max([one, *(own for *_, own in memory)])
-            workers = [pid for pid, parent, _ in memory if parent == process.pid]
-            sums = [sum(own for pid, parent, own in memory if worker in (pid, parent)) for worker in workers]
-            several = max([several, *sums])
+            watched.look(process.pid)
             time.sleep(0.2)
     if process.returncode:
         raise SystemExit(f"the command ended with {process.returncode}")
-    return time.perf_counter() - begun, one / 1e6, several / 1e6
+    return time.perf_counter() - begun, watched
 
 
 def kill(words: list[str], seconds: float) -> int:
     """Kill a command after so many seconds, and what it had started with it; give how many parts it had done."""
-    process = subprocess.Popen([*_COMMAND, *words], stdout=subprocess.DEVNULL)
+    process = subprocess.Popen([*_COMMAND, *words], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     time.sleep(seconds)
     process.send_signal(signal.SIGKILL)
     process.wait()
@@ -103,35 +114,42 @@ def hash_of(folder: Path) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("run", type=Path)
+    parser.add_argument("run", type=Path, nargs="?")
     parser.add_argument("--images", type=int, default=100_000)
     parser.add_argument("--pairs", type=int, default=3)
     parser.add_argument("--form", choices=("files", "npz"), default="files")
     asked = parser.parse_args()
-    channels = open_run(asked.run).reading.channels
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
+        run = asked.run or train_recipe(resolve_recipe("retina-phantom", "demo"), out=folder / "demo").folder
+        channels = open_run(run).reading.channels
         source = draw(folder, asked.images, channels, asked.form)
         rows, ratios, hashes, seconds = [], [], set(), 0.0
         for pair in range(asked.pairs):
             taken = []
             for workers in (1, 2):
                 out = folder / f"out-{pair}-{workers}"
-                words = [str(asked.run), str(source), "--out", str(out), "--on", f"local:{workers}"]
-                seconds, one, several = measure(words)
+                words = [str(run), str(source), "--out", str(out), "--on", f"local:{workers}"]
+                seconds, used = measure(words)
                 taken.append(seconds)
                 hashes.add(hash_of(out))
-                rate = f"{asked.images / seconds:,.0f}"
                 rows.append(
-                    [f"pair {pair + 1}, local:{workers}", f"{seconds:.1f}", rate, f"{one:.0f}", f"{several:.0f}"]
+                    [
+                        f"pair {pair + 1}, local:{workers}",
+                        f"{seconds:.1f}",
+                        f"{asked.images / seconds:,.0f}",
+                        f"{used.cpu / asked.images * 1e3:.2f}",
+                        f"{used.largest / 1e6:.0f}",
+                        f"{used.largest_pair / 1e6:.0f}",
+                    ]
                 )
             ratios.append(taken[0] / taken[1])
-        words = [str(asked.run), str(source), "--out", str(folder / "killed"), "--on", "local:2"]
+        words = [str(run), str(source), "--out", str(folder / "killed"), "--on", "local:2"]
         done = kill(words, seconds / 2)
         measure(words)
         hashes.add(hash_of(folder / "killed"))
-        title = f"{asked.images:,} images of 28 pixels as {asked.form}, {asked.run.name}"
-        print_table(title, ["", "s", "images/s", "MB, a process", "MB, a worker and its own"], rows)
+        title = f"{asked.images:,} images of 28 pixels as {asked.form}, {run.name}"
+        print_table(title, ["", "s", "images/s", "CPU ms/image", "MB, a process", "MB, with its worker"], rows)
         each = ", ".join(f"{ratio:.2f}" for ratio in ratios)
         print(f"two workers against one: {each}, median {statistics.median(ratios):.2f}")
         print(f"killed with {done} parts done and continued: {'the same' if len(hashes) == 1 else 'OTHER'} bytes")

@@ -5,6 +5,8 @@ import errno
 import hashlib
 import json
 import shutil
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -101,6 +103,27 @@ def test_processes_give_the_same_bytes(whole, pictures, tmp_path):
         made = pl.predict(trained("grades"), pictures, out=tmp_path / on, on=on)
         assert made.missing == 0
         assert bytes_in(tmp_path / on) == bytes_in(whole.folder)
+
+
+def test_two_commands_at_once_do_each_part_once(whole, pictures, tmp_path, monkeypatch):
+    written, write = [], parts._parquet
+    monkeypatch.setattr(parts, "_parquet", lambda *args: written.append(1) or write(*args))
+    with ThreadPoolExecutor(2) as pool:
+        made = [pool.submit(pl.predict, trained("grades"), pictures, out=tmp_path / "out") for _ in range(2)]
+        assert [own.result().missing for own in made] == [0, 0]
+    assert len(written) == 5
+    assert bytes_in(tmp_path / "out") == bytes_in(whole.folder)
+
+
+def test_where_all_work_is_submitted_at_once_there_are_few_jobs(monkeypatch):
+    assert parts.divide_work([1, 3, 5], 1) == [(1,), (3,), (5,)]
+    divided = parts.divide_work(range(1, 1001), None)
+    assert len(divided) == 63
+    assert [number for numbers in divided for number in numbers] == list(range(1, 1001))
+    work = parts.PartsWork(Path("/o"), Path("/r"), "0", divided[1], Path("/b"))
+    assert work.name == "part-00017-to-00032"
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    assert parts.PartsWork.of_job(json.loads(json.dumps(work.to_job()))) == replace(work, workers=3)
 
 
 def test_what_fails_in_a_process_is_said_of_its_part(whole, pictures, tmp_path, monkeypatch):

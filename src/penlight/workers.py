@@ -403,8 +403,11 @@ def shared_pool(handler: str, bounds: Bounds | None = None, *, processes: int = 
 
 
 def cores() -> int:
-    """Count the processor cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """Count the processor cores that this process may use; of a job of Slurm, which may not be held to them, those
+    that it was given."""
+    own = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    given = os.environ.get("SLURM_CPUS_ON_NODE", "")
+    return min(own, max(1, int(given))) if given.isdecimal() else own
 
 
 class _Starter:

@@ -74,7 +74,7 @@ def predict_parts(
     listener, chosen, place = listener or ProgressListener(), Shard.of(shard), Place.of(on)
     paths = [_file_source(source) for source in sources]
     data, run_hash = OpenedData(listener), open_run(run).measured
-    # Processes that share the cores answer with one each.
+    # Processes of this machine answer with one each, jobs elsewhere with the cores that they are given.
     workers = 1 if place.kind == "local" and place.about else 0
     about = open_remote(data, run, run_hash, workers).about
     listener.on_step("Listing the images")

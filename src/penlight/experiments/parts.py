@@ -127,7 +127,7 @@ class PartsWork:
     def name(self) -> str:
         """See `executors.Work`."""
         first, last = self.numbers[0], self.numbers[-1]
-        return _stem(first) if first == last else f"{_stem(first)} to {_stem(last)}"
+        return _stem(first) if first == last else f"{_stem(first)}-to-{last:05}"
 
     def do(self, data: "OpenedData", listener: "ProgressListener") -> None:
         """Do what is missing of the parts, and write them."""
@@ -153,9 +153,11 @@ class PartsWork:
 
     @classmethod
     def of_job(cls, job: Mapping[str, Any]) -> "PartsWork":
-        """Read what `to_job` gave."""
+        """Read what `to_job` gave; of workers there are, unless it says so, as many as the place gives threads."""
         folder, run, base = (Path(job[key]) for key in ("folder", "run", "base"))
-        return cls(folder, run, job["run_hash"], tuple(job["numbers"]), base, job["workers"])
+        threads = os.environ.get("OMP_NUM_THREADS", "")
+        workers = job["workers"] or (int(threads) if threads.isdecimal() else 0)
+        return cls(folder, run, job["run_hash"], tuple(job["numbers"]), base, workers)
 
 
 def open_remote(data: "OpenedData", run: Path, run_hash: str, workers: int) -> RemoteClassifier:
