@@ -1,6 +1,7 @@
 """`penlight tune` as a person and as a program use it, on a tiny dataset of the user and the linear baseline."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -88,6 +89,25 @@ def test_commands_that_share_a_journal_lose_no_trial_and_do_none_twice(tune):
             process.kill()
             process.wait()
     _require_all_once("team.journal", 200)
+
+
+@pytest.mark.full
+@pytest.mark.skipif(sys.platform != "linux", reason="processes are found in /proc")
+def test_workers_that_are_killed_lose_no_trial_and_do_none_twice(tune):
+    """200 trials by four workers, ten of which are killed."""
+    process = _started(*tune, "--workers", "4", "--trials", "200", "--out", "t")
+    try:
+        for kill in range(10):
+            _wait_for_trials(18 * kill + 5)
+            # By the thread that started each.
+            threads = Path(f"/proc/{process.pid}/task").glob("*/children")
+            workers = [int(pid) for children in threads for pid in children.read_text().split()]
+            os.kill(workers[kill % len(workers)], signal.SIGKILL)
+        assert process.wait(600) == 0
+    finally:
+        process.kill()
+        process.wait()
+    _require_all_once("t/tune.journal", 200)
 
 
 def _require_all_once(path, count):

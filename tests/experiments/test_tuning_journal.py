@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+from concurrent.futures import Future
 
 import numpy as np
 import optuna
@@ -11,7 +12,9 @@ from optuna.trial import TrialState
 
 import penlight as pl
 from penlight.data import store
-from penlight.errors import StorageError
+from penlight.errors import StorageError, TrainingError
+from penlight.experiments.executors.places import Place
+from penlight.experiments.executors.work import WorkFailedError
 from penlight.experiments.opened import OpenedData
 from penlight.experiments.tuning import journal, search
 from penlight.experiments.tuning.journal import Journal
@@ -192,3 +195,77 @@ def test_a_trial_is_done_once_and_one_that_was_cut_off_is_done_again(trained, tm
     trials = study.get_trials()
     assert trials[again.trial].params == trials[lost.trial].params
     assert trials[again.trial].user_attrs["proposal"] == trials[lost.trial].user_attrs["proposal"] == 2
+
+
+class Elsewhere:
+    """A place that does two trials at once, as other processes do; some fail, and at some the command ends."""
+
+    slots, outlives = 2, True
+
+    def __init__(self, fails=lambda values: False, holds=()):
+        self.fails, self.holds, self.names = fails, holds, []
+
+    def submit(self, work):
+        self.names.append(work.name)
+        if work.name in self.holds:
+            raise KilledError
+        future, data = Future(), OpenedData(pl.ProgressListener())
+        spec = search.TrialSpec.of_job(json.loads(json.dumps(work.to_job())))
+        trial = spec.tuning.opened(data).study.get_trials()[spec.trial]
+        if self.fails(trial.params):
+            future.set_exception(WorkFailedError(work.name, "out of memory"))
+        else:
+            future.set_result(spec.do(data, pl.ProgressListener()))
+        return future
+
+    def flush(self):
+        pass
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        pass
+
+
+class KilledError(BaseException):
+    """Ends a command as a signal does."""
+
+
+@pytest.fixture
+def elsewhere(monkeypatch):
+    def use(**how):
+        place = Elsewhere(**how)
+        monkeypatch.setattr(Place, "executor", lambda *words, **more: place)
+        return place
+
+    return use
+
+
+def test_a_trial_that_ends_its_process_twice_is_counted_and_the_others_are_done(trained, elsewhere, tmp_path):
+    elsewhere(fails=lambda values: values["model.components"] > 60)
+    result = pl.tune(LINEAR, trials=8, out=tmp_path / "t")
+    bad = [t for t in result.trials if t.params["model.components"] > 60]
+    assert 0 < len(bad) < 8 == len(result.trials)
+    assert {(t.state, t.note) for t in bad} == {("diverged", "out of memory")}
+    assert {t.state for t in result.trials if t not in bad} == {"complete"}
+
+
+def test_five_failures_one_after_the_other_end_a_tuning(trained, elsewhere, tmp_path):
+    place = elsewhere(fails=lambda values: True)
+    with pytest.raises(TrainingError, match=r"5 trials failed one after the other\. .*trial-\d: out of memory"):
+        pl.tune(LINEAR, trials=200, out=tmp_path / "t")
+    assert len(place.names) <= 7
+
+
+def test_a_job_that_outlives_its_command_is_taken_up_by_its_name(trained, elsewhere, tmp_path):
+    here = pl.tune(LINEAR, trials=4, out=tmp_path / "here")
+    elsewhere(holds=["trial-2"])
+    with pytest.raises(KilledError):
+        pl.tune(LINEAR, trials=4, out=tmp_path / "t")
+    place = elsewhere()
+    result = pl.tune(LINEAR, trials=4, out=tmp_path / "t")
+    assert place.names == ["trial-2", "trial-3"]
+    assert outcome(result)[:3] == outcome(here)[:3]
+    assert len(result.trials) == 4
+    assert all(t.seconds < 60 for t in result.trials)

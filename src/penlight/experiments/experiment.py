@@ -11,7 +11,7 @@ from typing import Generic, TypeVar
 
 from penlight.disk import FolderHold, is_inside
 from penlight.errors import RunError
-from penlight.experiments.executors.work import Executor, Work, do_all, results_of
+from penlight.experiments.executors.work import Executor, Work, WorkFailedError, do_all, results_of
 from penlight.experiments.progress import ProgressListener
 from penlight.experiments.run import TrainedRun
 from penlight.runs import RunFolder
@@ -40,28 +40,27 @@ class Summary(Generic[T]):
 
 def run_experiment(
     hold: Callable[[], contextlib.AbstractContextManager[object]],
-    work: Iterable[Work[R]],
+    work: Iterable[Work[R] | None],
     summarise: Callable[[Sequence[R]], T],
     executor: Executor,
     on_done: Callable[[], None] = lambda: None,
-    *,
-    grows: bool = False,
+    on_failed: Callable[[WorkFailedError], None] | None = None,
 ) -> T:
     """Hold a folder, do what is missing of the work in it, and summarise all of it.
 
-    `work` is asked for one after the other while the folder is held, so that it may depend on what is there; of a
-    list that `grows` each part depends on those before it. A killed experiment goes on with the work that it was at.
-    RunError if another process holds the folder. Where work outlives this process, the folder is held while it is
+    `work` is asked for one after the other while the folder is held, so that it may depend on what is there; that of
+    a list with `on_failed` grows by what is done. A killed experiment goes on with the work that it was at. RunError
+    if another process holds the folder. Where work outlives this process, the folder is held while it is
     submitted and while it is summarised: others may wait for the same work, each part of which is done once.
     """
-    if not executor.outlives or grows:
+    if not executor.outlives or on_failed is not None:
         with hold():
             with executor:
-                done = do_all(iter(work), executor, on_done, grows=grows)
+                done = do_all(iter(work), executor, on_done, on_failed)
             return summarise(done)
     with executor:
         with hold():
-            begun = [executor.submit(part) for part in work]
+            begun = [executor.submit(part) for part in work if part is not None]
             executor.flush()
         done = results_of(begun)
     with hold():

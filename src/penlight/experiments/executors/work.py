@@ -73,13 +73,17 @@ class Executor(Protocol):
 
 
 def do_all(
-    work: Iterator[Work[T]], executor: Executor, on_done: Callable[[], None] = lambda: None, *, grows: bool = False
+    work: Iterator[Work[T] | None],
+    executor: Executor,
+    on_done: Callable[[], None] = lambda: None,
+    on_failed: Callable[[WorkFailedError], None] | None = None,
 ) -> list[T]:
     """Do all parts in an open place, and give their results in their order; `on_done` is called after each.
 
-    The next part is asked for when there is a slot for it, so that it may depend on what is done. Of a list that
-    `grows`, the first error ends all. Else the other parts are done all the same, and a TrainingError names those
-    that failed elsewhere; an error in this process ends all.
+    The next part is asked for when there is a slot for it, so that it may depend on what is done; None says that
+    there is none unless one that runs fails. An error in this process ends all. If parts failed elsewhere, the others
+    are done all the same, and a TrainingError names those at the end; of a list that grows, `on_failed` is told
+    instead: it may have the part come again, or raise to end all.
     """
     begun: list[Future[T]] = []
     running: set[Future[T]] = set()
@@ -94,10 +98,12 @@ def do_all(
         executor.flush()
         done, running = wait(running, return_when=FIRST_COMPLETED)
         for future in done:
-            if isinstance(future.exception(), WorkFailedError) and not grows:
-                continue
-            future.result()
-            on_done()
+            if not isinstance(error := future.exception(), WorkFailedError):
+                future.result()
+                on_done()
+            elif on_failed is not None:
+                begun.remove(future)
+                on_failed(error)
 
 
 def results_of(begun: Iterable["Future[T]"]) -> list[T]:

@@ -15,7 +15,7 @@ from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, TrialState
 
 from penlight.errors import MemoryShortError, StorageError, TrainingError, first_line
-from penlight.experiments.executors.work import Executor
+from penlight.experiments.executors.work import Executor, WorkFailedError
 from penlight.experiments.experiment import run_experiment
 from penlight.experiments.opened import OpenedData
 from penlight.experiments.progress import ProgressListener
@@ -41,6 +41,9 @@ from penlight.recipes.space import Space, Trial, with_values
 T = TypeVar("T")
 
 DEFAULT_TRIALS = 15
+MOST_FAILURES = 5
+"""A tuning ends after so many trials that could not be done elsewhere, with none done in between."""
+
 _ENOUGH_FOR_IMPORTANCE = 4
 
 
@@ -134,10 +137,11 @@ def run_tuning(
     DataError before anything is trained, if the images cannot judge trials; TrainingError if no trial is complete.
     """
 
-    told = 0
+    told, failures = 0, 0
 
     def tell() -> None:
-        nonlocal told
+        nonlocal told, failures
+        failures = 0
         study = tuning.opened(data).study
         done = records(study, setup.space)
         # The number of a trial is final once no trial that began before it still goes on.
@@ -149,7 +153,16 @@ def run_tuning(
         best = max((trial.value for trial in done if trial.state == "complete"), default=float("nan"))
         listener.on_trial(len(done), limits.trials, best, limits.seconds_left(done, executor.slots or 1))
 
-    def trials() -> Iterator[TrialSpec]:
+    def fails(error: WorkFailedError) -> None:
+        nonlocal failures
+        failures += 1
+        _give_up(tuning.opened(data).study, error)
+        if failures == MOST_FAILURES:
+            raise TrainingError(
+                f"{failures} trials failed one after the other. The last one, {error.name}: {error.why}", error.remedy
+            )
+
+    def trials() -> Iterator[TrialSpec | None]:
         listener.on_step("Tuning")
         tell()
         yield from next_trials(tuning, data, limits)
@@ -165,7 +178,7 @@ def run_tuning(
         return summarise(found(tuning.opened(data)))
 
     with quiet(), storage_kept(tuning.address):
-        return run_experiment(held, trials(), summarised, executor, tell, grows=True)
+        return run_experiment(held, trials(), summarised, executor, tell, fails)
 
 
 @dataclass(frozen=True)
@@ -201,39 +214,46 @@ class TrialSpec:
             left = next((t for t in running(search.study) if t._trial_id == self.trial), None)
             if left is None:
                 return
-            trial = optuna.trial.Trial(search.study, self.trial)
+            trial, begun = optuna.trial.Trial(search.study, self.trial), time.monotonic()
             try:
-                value = _value_of(trial, left.intermediate_values, search, listener)
-            except optuna.TrialPruned:
-                search.study.tell(trial, state=TrialState.PRUNED, skip_if_finished=True)
+                value = _value_of(trial, left, search, listener)
+                trial.set_user_attr(_SECONDS, time.monotonic() - begun)
+                if value is None or np.isnan(value):
+                    search.study.tell(trial, state=TrialState.PRUNED, skip_if_finished=True)
+                else:
+                    search.study.tell(trial, value, skip_if_finished=True)
             except UpdateFinishedTrialError:
                 return
             except (Exception, KeyboardInterrupt):
                 fail(search.study, left)
                 raise
-            else:
-                search.study.tell(trial, value, skip_if_finished=True)
 
 
-def next_trials(tuning: Tuning, data: OpenedData, limits: TrialLimits) -> Iterator[TrialSpec]:
-    """Choose one trial after the other, as long as the limits allow; those that killed processes left come again."""
+def next_trials(tuning: Tuning, data: OpenedData, limits: TrialLimits) -> Iterator[TrialSpec | None]:
+    """Choose one trial after the other, as long as the limits allow; None where they do not, unless one fails.
+
+    Those that a killed command left are taken up again, by their number: a job of it may still do one. In a storage
+    that others write to as well, they come again as trials of their own.
+    """
     search = tuning.opened(data)
     if not search.shared:
         # Its folder is held: there is no other command.
-        for trial in running(search.study):
-            fail(search.study, trial)
+        for index, trial in enumerate(_counted(search.study)):
+            if trial.state == TrialState.RUNNING:
+                if len(trial.params) == len(search.setup.space.parameters) and limits.allow(index):
+                    yield TrialSpec(tuning, trial._trial_id)
+                else:
+                    fail(search.study, trial)
     while True:
         with choosing(tuning.address, shared=search.shared):
             if search.shared:
                 fail_gone(search.study)
             counted = _counted(search.study)
-            if not limits.allow(len(counted)):
-                return
-            chosen = _ask(search, _next_proposal(counted))
-        yield TrialSpec(tuning, chosen)
+            chosen = _ask(search, _next_proposal(counted)) if limits.allow(len(counted)) else None
+        yield None if chosen is None else TrialSpec(tuning, chosen)
 
 
-_PROPOSAL = "proposal"
+_PROPOSAL, _SECONDS, _NOTE = "proposal", "seconds", "note"
 
 
 def _next_proposal(counted: Sequence[FrozenTrial]) -> int:
@@ -241,6 +261,20 @@ def _next_proposal(counted: Sequence[FrozenTrial]) -> int:
     that began after it may be complete."""
     taken = [trial.user_attrs.get(_PROPOSAL, number) for number, trial in enumerate(counted)]
     return next(number for number in itertools.count() if number not in taken)
+
+
+def _give_up(study: optuna.Study, error: WorkFailedError) -> None:
+    """Say of a trial that it failed elsewhere, so that its proposal comes again; if that failed before, as one that
+    takes too much memory does, it is counted as one that cannot be trained."""
+    trial = next((t for t in running(study) if f"trial-{t._trial_id}" == error.name), None)
+    if trial is None:
+        return
+    failed = study.get_trials(deepcopy=False, states=(TrialState.FAIL,))
+    number = trial.user_attrs.get(_PROPOSAL)
+    again = any(_NOTE in t.user_attrs and t.user_attrs.get(_PROPOSAL) == number for t in failed)
+    with contextlib.suppress(UpdateFinishedTrialError):
+        optuna.trial.Trial(study, trial._trial_id).set_user_attr(_NOTE, error.why)
+        study.tell(trial.number, state=TrialState.PRUNED if again else TrialState.FAIL, skip_if_finished=True)
 
 
 def _ask(search: Search, number: int) -> int:
@@ -263,11 +297,9 @@ def _ask(search: Search, number: int) -> int:
     return trial._trial_id
 
 
-def _value_of(
-    trial: optuna.Trial, reported: Mapping[int, float], search: Search, listener: ProgressListener
-) -> float:
-    """Train on every part, and give the mean of what they are worth; a process that was killed may have reported of
-    some epochs before."""
+def _value_of(trial: optuna.Trial, left: FrozenTrial, search: Search, listener: ProgressListener) -> float | None:
+    """Train on every part, and give the mean of what they are worth, None if the trial is pruned; `left` is the trial
+    as it was found, with what a process that was killed has reported."""
     space = search.setup.space
     chosen = from_stored(space, trial.params)
     # Trials of one point are the same training: what it gave is known.
@@ -276,18 +308,23 @@ def _value_of(
         trial.set_user_attr("values", list(same.values))
         return same.value
 
+    last = -1 if left.last_step is None else left.last_step
+
     def report(step: int, value: float) -> None:
-        if step in reported:
+        if step < last:
             return
-        trial.report(value, step)
+        if step > last:
+            trial.report(value, step)
         if trial.should_prune():
             raise optuna.TrialPruned
 
     try:
         values = values_of(with_values(search.setup.recipe, chosen), search.parts, report, listener.on_epoch)
+    except optuna.TrialPruned:
+        return None
     except (TrainingError, MemoryShortError) as error:
-        trial.set_user_attr("note", error.problem)
-        raise optuna.TrialPruned from error
+        trial.set_user_attr(_NOTE, error.problem)
+        return None
     trial.set_user_attr("values", values)
     return float(np.mean(values))
 
@@ -305,7 +342,7 @@ def records(study: optuna.Study, space: Space) -> list[Trial]:
 
 
 def _record(number: int, trial: FrozenTrial, space: Space, value: float) -> Trial:
-    note = str(trial.user_attrs.get("note", ""))
+    note = str(trial.user_attrs.get(_NOTE, ""))
     pruned = trial.state == TrialState.PRUNED
     return Trial(
         number,
@@ -313,7 +350,7 @@ def _record(number: int, trial: FrozenTrial, space: Space, value: float) -> Tria
         float("nan") if note else value,
         tuple(trial.user_attrs.get("values", ())),
         from_stored(space, trial.params),
-        trial.duration.total_seconds() if trial.duration else 0.0,
+        trial.user_attrs.get(_SECONDS, trial.duration.total_seconds() if trial.duration else 0.0),
         note,
     )
 
