@@ -11,12 +11,17 @@ import shutil
 import stat
 import sys
 import tempfile
+import time
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 from types import TracebackType
-from typing import IO, Any, Self
+from typing import IO, TYPE_CHECKING, Any, Self
 
 from penlight.errors import RunError, StorageError
+
+if TYPE_CHECKING:
+    from filelock import SoftFileLease
 
 if sys.platform != "win32":
     import fcntl
@@ -33,7 +38,15 @@ PRIVATE_FILE = 0o600
 PRIVATE_FOLDER = 0o700
 """Permissions of a folder in the cache."""
 
+SILENT = 120.0
+"""Where files cannot be locked, a process that has not been heard of for so many seconds is taken for dead."""
+
 _FULL = {errno.ENOSPC, errno.EDQUOT}
+_NO_LOCKS = {errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS}
+# Seconds between two looks at a lock that another process has; a server answers those of every node.
+_LOOK_AGAIN, _LOOK_AGAIN_SHARED = 0.1, 1.0
+# Where files cannot be locked, a temporary file that nobody has written to for so many seconds is an orphan.
+_ORPHANED = 3600.0
 
 
 @contextlib.contextmanager
@@ -68,21 +81,29 @@ def require_space(folder: Path, n_bytes: int, remedy: str) -> None:
 @contextlib.contextmanager
 def locked(path: Path, *, wait: bool = True) -> Iterator[bool]:
     """Hold a lock file, and give True; where another process holds it, wait for it, or give False if not to `wait`.
-    The folder must exist; the file is removed after."""
+    The folder must exist; the file is removed after. Where files cannot be locked it is a lease, see `_lease`."""
     from filelock import FileLock, Timeout
 
-    lock = FileLock(path, mode=PRIVATE_FILE)
-    try:
-        lock.acquire(timeout=-1 if wait else 0)
-    except Timeout:
-        yield False
-        return
+    can_lock = _can_lock(path.parent)
+    lock = FileLock(path, mode=PRIVATE_FILE) if can_lock else _lease(path)
+    again = _LOOK_AGAIN if can_lock else _LOOK_AGAIN_SHARED
+    while not lock.is_locked:
+        try:
+            lock.acquire(timeout=-1 if wait else 0, poll_interval=again)
+        except Timeout:
+            yield False
+            return
+        except OSError as error:
+            # On NFS, so ends the look at a file that another machine has removed.
+            if error.errno != errno.ESTALE:
+                raise
     try:
         yield True
     finally:
-        # Removed while held: a process that waits on the removed file finds so and makes its own.
-        with contextlib.suppress(OSError):
-            path.unlink()
+        if can_lock:
+            # Removed while held: a process that waits on the removed file finds so and makes its own.
+            with contextlib.suppress(OSError):
+                path.unlink()
         lock.release()
 
 
@@ -391,7 +412,10 @@ def remove_orphans(folder: Path, name: str = "") -> None:
                 (folder / part).unlink()  # refused there while a process has it open
                 continue
             with open_inside(folder, part) as file:
-                if _locks(file.fileno()):
+                free = _locks(file.fileno(), shared=True)
+                if free is None:
+                    free = time.time() - os.fstat(file.fileno()).st_mtime > _ORPHANED
+                if free:
                     remove_inside(folder, part)
 
 
@@ -471,22 +495,47 @@ def _own_part(path: Path, mode: int) -> tuple[int, str]:
         except FileExistsError:
             continue
         # Before it was locked another process may have taken it for an orphan.
-        if _locks(handle) and Path(name).exists():
+        if _locks(handle) is not False and Path(name).exists():
             return handle, name
         os.close(handle)
 
 
-def _locks(handle: int) -> bool:
-    """Lock an open file and say so, unless another process has; True too where files cannot be locked."""
+def _locks(handle: int, *, shared: bool = False) -> bool | None:
+    """Lock an open file and say so, unless another process has; None where files cannot be locked. NFS has an
+    exclusive lock of a file only for those who may write to it; one to be read is locked as `shared`."""
     if sys.platform == "win32":
         return True
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(handle, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
-    except OSError:
-        pass
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise
+        return None
     return True
+
+
+_lockable: dict[int, bool] = {}
+
+
+def _can_lock(folder: Path) -> bool:
+    """Say whether files in a folder can be locked; on some shared file systems they cannot. OSError if no file can be
+    made there."""
+    device = folder.stat().st_dev
+    if device not in _lockable:
+        with tempfile.TemporaryFile(dir=folder) as file:
+            _lockable[device] = _locks(file.fileno()) is not None
+    return _lockable[device]
+
+
+def _lease(path: Path) -> "SoftFileLease":
+    """Give a lock for where files cannot be locked: a file that is made by one process alone, which names it and
+    which it touches again and again. Another process takes it over once that one is no more, or, of another machine,
+    has not touched it for `SILENT` seconds."""
+    from filelock import SoftFileLease
+
+    return SoftFileLease(path, lease_duration=SILENT, mode=PRIVATE_FILE, thread_local=False)
 
 
 def _locks_byte(handle: int) -> bool:
@@ -514,7 +563,7 @@ class FolderHold:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._lock: _Lock | None = None
+        self._lock: _Lock | _Lease | None = None
         self._made: list[Path] = []
 
     def __enter__(self) -> Self:
@@ -523,7 +572,7 @@ class FolderHold:
             self._made = [place for place in (self.folder, *self.folder.parents) if not place.exists()]
             with folders(self.folder):
                 require_no_link(self.folder / LOCK)
-                self._lock = _Lock.take(self.folder / LOCK)
+                self._lock = (_Lock if _can_lock(self.folder) else _Lease).take(self.folder / LOCK)
             if self._lock is None:
                 raise RunError(
                     f"Another process{self._holder()} is writing {self.folder}.",
@@ -547,7 +596,12 @@ class FolderHold:
             text = read_inside(self.folder, LOCK, 1000).decode().strip()
         except (OSError, ValueError):
             return ""
+        if found := _LEASED.match(text):
+            text = f"{found['pid']} on {found['host']}"
         return f" ({text})" if text.isprintable() and text else ""
+
+
+_LEASED = re.compile(r"filelock/2\npid=(?P<pid>\d+)\nhost=(?P<host>[^\n]+)\n")
 
 
 class _Lock:
@@ -566,10 +620,13 @@ class _Lock:
             try:
                 if not stat.S_ISREG(os.fstat(handle).st_mode):
                     raise RefusedFileError("it is not a regular file", path)
-                if not (_locks_byte(handle) if sys.platform == "win32" else _locks(handle)):
+                locks = _locks_byte(handle) if sys.platform == "win32" else _locks(handle)
+                if locks is None:
+                    raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK), str(path))
+                if not locks:
                     return None
                 # Who had it may have removed the file in the meantime: then another process makes its own.
-                taken = sys.platform == "win32" or os.fstat(handle).st_nlink > 0
+                taken = sys.platform == "win32" or _is_linked(handle)
                 if taken:
                     with contextlib.suppress(OSError):
                         os.ftruncate(handle, 0)
@@ -588,6 +645,58 @@ class _Lock:
             self._path.unlink()
         if sys.platform != "win32":
             os.close(self._handle)
+
+
+def _is_linked(handle: int) -> bool:
+    """Say whether an open file still has a name; NFS knows nothing more of one that another machine removed."""
+    try:
+        return os.fstat(handle).st_nlink > 0
+    except OSError as error:
+        if error.errno != errno.ESTALE:
+            raise
+        return False
+
+
+class _Lease:
+    """What `_Lock` is, where files cannot be locked."""
+
+    def __init__(self, lease: "SoftFileLease") -> None:
+        self._lease = lease
+
+    @classmethod
+    def take(cls, path: Path) -> "_Lease | None":
+        """Take the lease of a file; None if a process of this machine has it, or one of another that is heard of: to
+        find that out takes a third of `SILENT` seconds, and all of them where it is dead. OSError if it cannot be
+        made."""
+        from filelock import LeaseSettingsMismatch, Timeout
+
+        lease, begun = _lease(path), time.monotonic()
+        owner, heard = None, 0
+        while not lease.is_locked:
+            try:
+                lease.acquire(timeout=0)
+            except LeaseSettingsMismatch:
+                return None
+            except Timeout:
+                owner = lease.owner or owner
+                with contextlib.suppress(FileNotFoundError):
+                    touched = path.stat().st_mtime_ns
+                    if owner is not None and (owner.hostname == platform.node() or heard not in (0, touched)):
+                        return None
+                    heard = touched
+                time.sleep(_LOOK_AGAIN_SHARED)
+        if owner is not None and time.monotonic() - begun >= SILENT:
+            warnings.warn(
+                f"Process {owner.pid} on {owner.hostname} was writing {path.parent}, and has not been heard of for "
+                f"{SILENT:g} s: it is taken for dead, and its work goes on here.",
+                stacklevel=2,
+            )
+        return cls(lease)
+
+    def give_back(self) -> None:
+        """Remove the file."""
+        with contextlib.suppress(OSError):
+            self._lease.release()
 
 
 def append_line(path: Path, line: str) -> None:

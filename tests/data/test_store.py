@@ -95,6 +95,23 @@ def test_a_damaged_store_is_made_again(tiny, tmp_path: Path, damage: str) -> Non
     np.testing.assert_array_equal(open_dataset(path).splits["train"].images, tiny_arrays()["train_images"])
 
 
+def test_arrays_that_are_made_again_and_are_the_same_stay_mapped(tiny, tmp_path: Path) -> None:
+    path = tiny()
+    open_dataset(path)
+    folder = next((tmp_path / "cache" / "store").glob("tiny-*"))
+    before = {file.name: file.stat().st_ino for file in folder.glob("*.npy")}
+    (folder / "about.json").unlink()
+    assert open_dataset(path).splits["train"].images.shape[0] == 9
+    assert {file.name: file.stat().st_ino for file in folder.glob("*.npy")} == before
+    (folder / "about.json").unlink()
+    with (folder / "train_images.npy").open("r+b") as file:
+        file.seek(-1, os.SEEK_END)
+        file.write(b"\x01")
+    np.testing.assert_array_equal(open_dataset(path).splits["train"].images, tiny_arrays()["train_images"])
+    assert (folder / "train_images.npy").stat().st_ino != before["train_images.npy"]
+    assert len(store_of(tmp_path)) == 1
+
+
 def test_the_store_holds_nothing_else(tiny, tmp_path: Path) -> None:
     open_dataset(tiny())
     assert len(store_of(tmp_path)) == 1

@@ -121,6 +121,13 @@ def test_features_are_computed_once_for_an_image(tmp_path: Path, monkeypatch: py
     for place in (tmp_path / "cache").rglob("features-*.npy"):
         place.write_bytes(place.read_bytes()[:50])
     np.testing.assert_array_equal(EncoderFeatures(encoder, (28, 56)).of(images()), first)
+    # What another process keeps of the same images at the same time stays: a third may have it mapped.
+    (place, *_) = (tmp_path / "cache").rglob("features-*.npy")
+    before = place.stat().st_ino
+    with monkeypatch.context() as patched:
+        patched.setattr(features_of_encoders._Store, "refresh", lambda store: None)
+        np.testing.assert_array_equal(EncoderFeatures(encoder, (28, 56)).of(images()), first)
+    assert place.stat().st_ino == before
 
 
 def test_features_of_many_images_are_streamed_to_a_file_and_found_again(

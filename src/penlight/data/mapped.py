@@ -10,6 +10,7 @@ times of the pictures.
 """
 
 import contextlib
+import filecmp
 import hashlib
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -151,13 +152,26 @@ def put(
         # Until now the folder, made for its owner alone, kept them.
         for path in temporary.iterdir():
             disk.make_private(path)
-        disk.write_whole(temporary / "about.json", json_text(about).encode(), private=True)
-        # What lies there was found damaged, or is the same again: no process takes it for whole.
+        content = json_text(about).encode()
+        if _holds(about.folder, temporary):
+            disk.write_whole(about.folder / "about.json", content, private=True)
+            return about
+        disk.write_whole(temporary / "about.json", content, private=True)
+        # What lies there was found damaged: no process takes it for whole.
         shutil.rmtree(about.folder, ignore_errors=True)
         disk.sync_folder(temporary)
         temporary.rename(about.folder)
     disk.sync_folder(store)
     return about
+
+
+def _holds(folder: Path, made: Path) -> bool:
+    """Say whether a folder of the store has the very arrays that were made again. Then it stays: of a file that
+    another machine has mapped, and that is removed, a shared disk has nothing more to give."""
+    names = disk.regular_files(made)
+    if [name for name in disk.regular_files(folder) if name != "about.json"] != names:
+        return False
+    return not any(filecmp.cmpfiles(folder, made, names, shallow=False)[1:])
 
 
 def read_splits(info: DatasetInfo, size: int, folder: Path) -> dict[str, Split]:

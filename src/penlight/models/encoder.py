@@ -295,6 +295,9 @@ class _Store:
         if self._folder is None:
             return
         name = hashlib.blake2b(b"".join(hashes), digest_size=8).hexdigest()
+        if self._keeps(name, len(hashes)):
+            # Another process computed the same: a file that a third has mapped is not replaced under it.
+            return
         arrays: dict[str, NDArray[Any]] = {
             "hashes": np.frombuffer(b"".join(hashes), np.uint8).reshape(-1, 16),
             FEATURES: features,
@@ -303,6 +306,13 @@ class _Store:
             for kind, array in arrays.items():
                 with disk.writing_whole(self._folder / f"{kind}-{name}.npy") as file:
                     np.save(file, array, allow_pickle=False)
+
+    def _keeps(self, name: str, n: int) -> bool:
+        with contextlib.suppress(OSError, ValueError):
+            assert self._folder is not None
+            hashes = np.load(self._folder / f"hashes-{name}.npy", allow_pickle=False)
+            return hashes.shape == (n, 16) and len(_opened(self._folder / f"features-{name}.npy", self._width)) == n
+        return False
 
     def make_room(self) -> None:
         """Remove what was not used for longest where features take much of the disk."""
