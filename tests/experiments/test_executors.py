@@ -69,7 +69,7 @@ def test_results_are_in_order_and_the_list_grows_as_it_runs():
             future.set_result(part)
 
     with Slots() as slots:
-        assert do_all(work(slots), slots, lambda: told.append(1)) == [0, 1, 2, 3, 4]
+        assert do_all(work(slots), slots, lambda: told.append(1), grows=True) == [0, 1, 2, 3, 4]
     assert asked == [0, 0, 1, 2, 3]
     assert (slots.most, len(told)) == (2, 5)
 
@@ -77,6 +77,21 @@ def test_results_are_in_order_and_the_list_grows_as_it_runs():
 def test_the_first_error_ends_all():
     with pytest.raises(TrainingError, match="No"):
         do_all(iter([0, 1, 2, 3]), Slots(fails=2))
+
+
+def test_all_of_a_list_that_does_not_grow_is_submitted_at_once():
+    asked = []
+
+    def work(slots):
+        for number in range(5):
+            asked.append(len(slots.waiting))
+            yield number
+        for part, future in slots.waiting:
+            future.done() or future.set_result(part)
+
+    with Slots() as slots:
+        assert do_all(work(slots), slots) == [0, 1, 2, 3, 4]
+    assert len(asked) == 5
 
 
 @pytest.mark.parametrize("processes", [1, pytest.param(2, marks=pytest.mark.full)])

@@ -136,7 +136,8 @@ def cross_validate_recipe(
         return summarise_folds(made, divided, final)
 
     executor = place.executor(folder, data, listener, first=Prepare([recipe], baselines=False))
-    return _trained(first, *run_group(folder, fold_specs(first, claim, listener), summarise, executor, listener))
+    specs = fold_specs(first, claim, listener if place.is_here else ProgressListener())
+    return _trained(first, *run_group(folder, specs, summarise, executor, listener))
 
 
 def _trainable(recipe: Recipe) -> Recipe:

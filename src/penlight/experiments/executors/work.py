@@ -50,8 +50,8 @@ class WorkFailedError(TrainingError):
 class Executor(Protocol):
     """A place where work is done, as a context: leaving it ends what still runs, unless that `outlives` this process.
 
-    `slots` is how many parts are submitted at once, None for all of them. The result of a future is that of
-    `Work.do`, or its error, a WorkFailedError where the part was done in another process.
+    `slots` is how many parts of a list that grows are submitted at once, None for all of them. The result of a future
+    is that of `Work.do`, or its error, a WorkFailedError where the part was done in another process.
     """
 
     slots: int | None
@@ -77,14 +77,15 @@ def do_all(
 ) -> list[T]:
     """Do all parts in an open place, and give their results in their order; `on_done` is called after each.
 
-    The next part is asked for when there is a slot for it, so that it may depend on what is done. Of a list that
-    `grows`, the first error ends all. Else the other parts are done all the same, and a TrainingError names those
-    that failed elsewhere; an error in this process ends all.
+    Of a list that `grows` the next part is asked for when there is a slot for it, so that it may depend on what is
+    done, and the first error ends all. Of any other all parts are submitted at once, and if some fail elsewhere the
+    others are done all the same, and a TrainingError names those; an error in this process ends all.
     """
     begun: list[Future[T]] = []
     running: set[Future[T]] = set()
+    slots = executor.slots if grows else None
     while True:
-        while executor.slots is None or len(running) < executor.slots:
+        while slots is None or len(running) < slots:
             if (part := next(work, None)) is None:
                 break
             begun.append(executor.submit(part))
