@@ -162,7 +162,13 @@ def test_text_of_a_log_is_made_harmless(in_terminal, capsys):
 
 @pytest.mark.parametrize(
     ("name", "row"),
-    [("cnn/seed-0", "cnn"), ("seed-3", "seeds"), ("fold-1", "folds"), ("trial-12", "trials"), ("my-run-1", "my-run-1")],
+    [
+        ("cnn/seed-0", "cnn"),
+        ("seed-3", "seeds"),
+        ("fold-1", "folds"),
+        ("part-00 to part-15", "parts"),
+        ("my-run-1", "my-run-1"),
+    ],
 )
 def test_parts_are_counted_by_row(name, row):
     assert row_of(name) == row
@@ -184,7 +190,9 @@ def test_the_time_left_is_the_mean_of_what_is_done_over_what_runs_at_once(clock)
     table = told_of(clock, *waiting, *began, (100, "seed-0", "done"))
     # One runs and is nearly done, four wait, two run at once.
     assert table.rows()[0].seconds == pytest.approx(4 * 100 / 2)
-    table = told_of(clock, *waiting, *began, (100, "seed-0", "done"), (100, "seed-2", "running"), (150, "seed-1", "done"))
+    table = told_of(
+        clock, *waiting, *began, (100, "seed-0", "done"), (100, "seed-2", "running"), (150, "seed-1", "done")
+    )
     assert table.rows()[0].seconds == pytest.approx((75 + 3 * 125) / 2)
     assert table.rows()[0].is_known
 

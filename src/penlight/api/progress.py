@@ -347,12 +347,13 @@ class TuningView(OneLine):
 class PredictingView(OneLine):
     """Draws predictions in parts on one line: the parts done, the time left."""
 
-    def __init__(self) -> None:
-        super().__init__(timed=True)
+    def __init__(self, *, quiet: bool = False) -> None:
+        super().__init__(timed=True, quiet=quiet)
 
     def on_part(self, done: int, planned: int) -> None:
         """See `ProgressListener.on_part`."""
-        self._draw(total=planned, done=done, about=f"part {done:,}/{planned:,}")
+        if self._jobs is None:
+            self._draw(total=planned, done=done, about=f"part {done:,}/{planned:,}")
 
 
 def shows(view: "Callable[[], OneLine]") -> Callable[[Callable[P, T]], Callable[P, T]]:

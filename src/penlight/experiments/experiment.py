@@ -61,7 +61,7 @@ def run_experiment(
             return summarise(done)
     with executor:
         with hold():
-            begun = [executor.submit(part) for part in work]
+            begun = {executor.submit(part): part for part in work}
             executor.flush()
         done = results_of(begun)
     with hold():

@@ -123,6 +123,8 @@ class PartsWork:
     base: Path
     workers: int = 0
 
+    repeated = ""
+
     @property
     def name(self) -> str:
         """See `executors.Work`."""

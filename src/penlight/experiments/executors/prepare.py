@@ -41,6 +41,7 @@ class Prepare:
     baselines: bool = True
 
     name = "prepare"
+    repeated = ""
 
     def do(self, data: OpenedData, listener: ProgressListener) -> None:
         """See `Work`."""

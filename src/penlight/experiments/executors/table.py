@@ -162,9 +162,9 @@ _ENDLESS = 10_000
 
 
 def row_of(name: str) -> str:
-    """Name the row of a study that a part is of, or what it is one of: "seeds", "folds", "trials"."""
+    """Name the row of a study that a part is of, or what it is one of: "seeds", "folds", "trials", "parts"."""
     above, _, own = name.rpartition("/")
-    return above or re.sub(r"^([a-z]+)-\d+$", r"\1s", own)
+    return above or re.sub(r"^([a-z]+)-\d+( to \1-\d+)?$", r"\1s", own)
 
 
 def _line(cells: Sequence[str], widths: Sequence[int]) -> str:

@@ -4,7 +4,7 @@ What a place is given is `Work`, which knows how to be done and how to be descri
 or a machine that sees the same folders, can do it; what it gives is a `concurrent.futures.Future`.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from types import TracebackType
 from typing import Any, Literal, Protocol, Self, TypeVar
@@ -38,12 +38,17 @@ class Work(Protocol[T_co]):
     def to_job(self) -> Mapping[str, Any]:
         """Describe it in JSON; "task" names the function of `worker.TASKS` that does it."""
 
+    @property
+    def repeated(self) -> str:
+        """Say in a sentence how it is repeated in this process, once it has failed elsewhere; empty where that is by
+        the same command without --on."""
+
 
 class WorkFailedError(TrainingError):
     """A part that was not done elsewhere: its `name`, and why, as the last line of its log has it."""
 
     def __init__(self, name: str, why: str, remedy: str = "The same command goes on from there.") -> None:
-        super().__init__(f"{name} failed: {why}", remedy)
+        super().__init__(f"{name} failed: {why.rstrip('.')}.", remedy)
         self.name, self.why = name, why
 
 
@@ -81,40 +86,50 @@ def do_all(
     done, and the first error ends all. Of any other all parts are submitted at once, and if some fail elsewhere the
     others are done all the same, and a TrainingError names those; an error in this process ends all.
     """
-    begun: list[Future[T]] = []
+    begun: dict[Future[T], Work[T]] = {}
     running: set[Future[T]] = set()
     slots = executor.slots if grows else None
     while True:
         while slots is None or len(running) < slots:
             if (part := next(work, None)) is None:
                 break
-            begun.append(executor.submit(part))
-            running.add(begun[-1])
+            begun[future := executor.submit(part)] = part
+            running.add(future)
+            if future.done():
+                break
         if not running:
             return results_of(begun)
         executor.flush()
         done, running = wait(running, return_when=FIRST_COMPLETED)
         for future in done:
-            if isinstance(future.exception(), WorkFailedError) and not grows:
+            if isinstance(error := future.exception(), WorkFailedError):
+                if grows:
+                    raise _failure([(begun[future], error)], 1)
                 continue
             future.result()
             on_done()
 
 
-def results_of(begun: Iterable["Future[T]"]) -> list[T]:
+def results_of(begun: Mapping["Future[T]", Work[T]]) -> list[T]:
     """Wait for all parts and give their results. TrainingError that names the parts that failed."""
-    futures = list(begun)
-    wait(futures)
-    failed = [error for future in futures if isinstance(error := future.exception(), WorkFailedError)]
+    wait(begun)
+    ended = ((part, future.exception()) for future, part in begun.items())
+    failed = [(part, error) for part, error in ended if isinstance(error, WorkFailedError)]
     if failed:
-        raise _failure(failed, len(futures))
-    return [future.result() for future in futures]
+        raise _failure(failed, len(begun))
+    return [future.result() for future in begun]
 
 
-def _failure(failed: Sequence[WorkFailedError], total: int) -> TrainingError:
+def _failure(failed: Sequence[tuple[Work[T], WorkFailedError]], total: int) -> TrainingError:
+    """Name the parts that failed, those together that failed alike, and say how the first is repeated here."""
+    part, first = failed[0]
+    again = part.repeated or f"Repeat {first.name} here by the same command without --on."
+    remedy = " ".join([*dict.fromkeys(error.remedy for _, error in failed), again])
     if total == 1:
-        return failed[0]
-    shown = "; ".join(f"{error.name} ({error.why.rstrip('.')})" for error in failed[:_SHOWN])
+        return WorkFailedError(first.name, first.why, remedy)
+    alike: dict[str, list[str]] = {}
+    for _, error in failed[:_SHOWN]:
+        alike.setdefault(error.why.rstrip("."), []).append(error.name)
+    shown = "; ".join(f"{', '.join(names)} ({why})" for why, names in alike.items())
     rest = f"; and {len(failed) - _SHOWN} more" if len(failed) > _SHOWN else ""
-    remedies = dict.fromkeys(error.remedy for error in failed)
-    return TrainingError(f"{len(failed)} of {counted(total, 'part')} failed: {shown}{rest}.", " ".join(remedies))
+    return TrainingError(f"{len(failed)} of {counted(total, 'part')} failed: {shown}{rest}.", remedy)

@@ -170,10 +170,12 @@ def run_tuning(
 
 @dataclass(frozen=True)
 class TrialSpec:
-    """One trial, by its number in the storage, which also takes what comes of it."""
+    """One trial, by its number in the storage, which also takes what comes of it; `values` says its own of the
+    searched keys."""
 
     tuning: Tuning
     trial: int
+    values: str = ""
 
     def to_job(self) -> dict[str, Any]:
         """See `Work`."""
@@ -189,6 +191,11 @@ class TrialSpec:
     def name(self) -> str:
         """See `Work`."""
         return f"trial-{self.trial}"
+
+    @property
+    def repeated(self) -> str:
+        """See `Work`."""
+        return f"Repeat {self.name} here by the same command without --on; its values: {self.values}."
 
     def read(self, listener: ProgressListener) -> None:
         """See `Work`: what came of it is in the storage."""
@@ -230,7 +237,8 @@ def next_trials(tuning: Tuning, data: OpenedData, limits: TrialLimits) -> Iterat
             if not limits.allow(len(counted)):
                 return
             chosen = _ask(search, _next_proposal(counted))
-        yield TrialSpec(tuning, chosen)
+            values = from_stored(search.setup.space, chosen.params)
+        yield TrialSpec(tuning, chosen._trial_id, ", ".join(f"{key}={value}" for key, value in values.items()))
 
 
 _PROPOSAL = "proposal"
@@ -243,7 +251,7 @@ def _next_proposal(counted: Sequence[FrozenTrial]) -> int:
     return next(number for number in itertools.count() if number not in taken)
 
 
-def _ask(search: Search, number: int) -> int:
+def _ask(search: Search, number: int) -> optuna.Trial:
     """Choose the trial of a proposal: the recipe as it is, if it lies in the space and is the first; else what the
     sampler makes of the trials so far."""
     study, setup = search.study, search.setup
@@ -260,7 +268,7 @@ def _ask(search: Search, number: int) -> int:
     if waiting:
         for name, value in about.items():
             trial.set_user_attr(name, value)
-    return trial._trial_id
+    return trial
 
 
 def _value_of(
