@@ -38,7 +38,7 @@ def clock(monkeypatch):
 def play(told, clock, names=STUDY, rounds=3):
     """Do parts two at once, each for a minute and two; one fails."""
     told.on_step("Opening the dataset")
-    for name in names:
+    for name in 2 * names:
         told.on_job(name, "waiting", "")
     for first in range(0, 2 * rounds, 2):
         pair = names[first : first + 2]
@@ -209,6 +209,8 @@ def test_a_part_that_is_put_back_waits_again(clock):
     table = told_of(clock, (0, "a/seed-0", "waiting"), (1, "a/seed-0", "running"), (2, "a/seed-0", "waiting"))
     assert table.rows()[0].counts == (1, 0, 0, 0)
     assert (table.total, table.open, table.done) == (1, 1, 0)
+    assert not table.tell(JobEvent(3, "a/seed-0", "waiting", ""))
+    assert table.tell(JobEvent(3, "a/seed-0", "waiting", "Priority"))
 
 
 def test_threads_may_tell_at_once_while_it_is_drawn(in_terminal):

@@ -15,7 +15,7 @@ from penlight.errors import ArgumentError, TrainingError
 from penlight.experiments.executors.here import Here
 from penlight.experiments.executors.places import Place
 from penlight.experiments.executors.processes import Processes
-from penlight.experiments.executors.work import WorkFailedError, do_all
+from penlight.experiments.executors.work import WorkFailedError, announced, do_all
 from penlight.experiments.opened import OpenedData
 from penlight.experiments.run import RunSpec
 from penlight.experiments.seeds import seed_specs
@@ -71,7 +71,7 @@ def test_results_are_in_order_and_the_list_grows_as_it_runs():
             future.set_result(part)
 
     with Slots() as slots:
-        assert do_all(work(slots), slots, lambda: told.append(1), grows=True) == [0, 1, 2, 3, 4]
+        assert do_all(work(slots), slots, lambda: told.append(1)) == [0, 1, 2, 3, 4]
     assert asked == [0, 0, 1, 2, 3]
     assert (slots.most, len(told)) == (2, 5)
 
@@ -81,19 +81,12 @@ def test_the_first_error_ends_all():
         do_all(iter([0, 1, 2, 3]), Slots(fails=2))
 
 
-def test_all_of_a_list_that_does_not_grow_is_submitted_at_once():
-    asked = []
-
-    def work(slots):
-        for number in range(5):
-            asked.append(len(slots.waiting))
-            yield number
-        for part, future in slots.waiting:
-            future.done() or future.set_result(part)
-
-    with Slots() as slots:
-        assert do_all(work(slots), slots) == [0, 1, 2, 3, 4]
-    assert len(asked) == 5
+def test_parts_elsewhere_are_all_told_of_before_one_is_done(tmp_path):
+    told = Told()
+    parts = announced(iter(seed_specs(RunSpec(Recipe(), 0, tmp_path), 3)), told)
+    assert told.jobs == []
+    assert next(parts).name == "seed-0"
+    assert told.jobs == [(f"seed-{seed}", "waiting") for seed in range(3)]
 
 
 @pytest.mark.parametrize("processes", [1, pytest.param(2, marks=pytest.mark.full)])
@@ -139,7 +132,7 @@ class Fails:
         number = int(work.name.rpartition("-")[2])
         if number % 3:
             why = "The loss is not a number." if number % 3 == 1 else "Killed for memory"
-            future.set_exception(WorkFailedError(work.name, why, "Give it more memory."))
+            future.set_exception(WorkFailedError(work.name, why, "Give it more memory.", work.repeated))
         else:
             future.set_result(work)
         return future

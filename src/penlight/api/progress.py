@@ -69,12 +69,13 @@ class OneLine(ProgressListener):
 
         event = JobEvent(round(time.time(), 3), name, state, about)
         with self._lock:
+            self._jobs = self._jobs or JobTable()
+            if not self._jobs.tell(event):
+                return
             if self._quiet:
                 sys.stderr.write(f"{json.dumps(event.to_dict())}\n")
                 sys.stderr.flush()
                 return
-            self._jobs = self._jobs or JobTable()
-            self._jobs.tell(event)
             passed = time.monotonic() - self._drawn
             if self._plain:
                 due = state in ("done", "failed") or (state == "running" and passed > _SELDOM)

@@ -147,13 +147,13 @@ class Processes:
             self._idle.put(worker)
         if "error" in answer:
             self._listener.on_job(work.name, "failed", answer["error"])
-            raise WorkFailedError(work.name, **{"why": answer["error"], **_remedy(answer)})
+            raise WorkFailedError(work.name, answer["error"], **_advice(answer), repeated=work.repeated)
         self._listener.on_job(work.name, "done", "")
         return work.read(self._listener)
 
 
-def _remedy(answer: Mapping[str, str]) -> dict[str, str]:
-    return {"remedy": answer["remedy"]} if answer.get("remedy") else {}
+def _advice(answer: Mapping[str, str]) -> dict[str, str]:
+    return {"advice": answer["remedy"]} if answer.get("remedy") else {}
 
 
 def thread_limits(processes: int) -> dict[str, str]:

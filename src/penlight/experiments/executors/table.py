@@ -70,10 +70,12 @@ class JobTable:
         self._at_once = 1
         self._lock = threading.Lock()
 
-    def tell(self, event: JobEvent) -> None:
-        """Take in what became of a part."""
+    def tell(self, event: JobEvent) -> bool:
+        """Take in what became of a part; False if that was known."""
         with self._lock:
             before = self._jobs.get(event.name)
+            if before is not None and (before.state, before.about) == (event.state, event.about):
+                return False
             self._jobs[event.name] = event
             self._states[event.state] += 1
             if before is not None:
@@ -82,6 +84,7 @@ class JobTable:
                 self._at_once = self._states["running"]
             elif event.state == "done" and before is not None and before.state == "running":
                 self._seconds.setdefault(row_of(event.name), []).append(event.time - before.time)
+            return True
 
     @property
     def done(self) -> int:

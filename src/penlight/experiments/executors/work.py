@@ -4,7 +4,7 @@ What a place is given is `Work`, which knows how to be done and how to be descri
 or a machine that sees the same folders, can do it; what it gives is a `concurrent.futures.Future`.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from types import TracebackType
 from typing import Any, Literal, Protocol, Self, TypeVar
@@ -45,18 +45,22 @@ class Work(Protocol[T_co]):
 
 
 class WorkFailedError(TrainingError):
-    """A part that was not done elsewhere: its `name`, and why, as the last line of its log has it."""
+    """A part that was not done elsewhere: its `name`, why, as the last line of its log has it, what to do, and how it
+    is repeated in this process, see `Work.repeated`."""
 
-    def __init__(self, name: str, why: str, remedy: str = "The same command goes on from there.") -> None:
-        super().__init__(f"{name} failed: {why.rstrip('.')}.", remedy)
-        self.name, self.why = name, why
+    def __init__(
+        self, name: str, why: str, advice: str = "The same command goes on from there.", repeated: str = ""
+    ) -> None:
+        repeated = repeated or f"Repeat {name} here by the same command without --on."
+        super().__init__(f"{name} failed: {why.rstrip('.')}.", f"{advice} {repeated}")
+        self.name, self.why, self.advice, self.repeated = name, why.rstrip("."), advice, repeated
 
 
 class Executor(Protocol):
     """A place where work is done, as a context: leaving it ends what still runs, unless that `outlives` this process.
 
-    `slots` is how many parts of a list that grows are submitted at once, None for all of them. The result of a future
-    is that of `Work.do`, or its error, a WorkFailedError where the part was done in another process.
+    `slots` is how many parts are submitted at once, None for all of them. The result of a future is that of
+    `Work.do`, or its error, a WorkFailedError where the part was done in another process.
     """
 
     slots: int | None
@@ -82,54 +86,55 @@ def do_all(
 ) -> list[T]:
     """Do all parts in an open place, and give their results in their order; `on_done` is called after each.
 
-    Of a list that `grows` the next part is asked for when there is a slot for it, so that it may depend on what is
-    done, and the first error ends all. Of any other all parts are submitted at once, and if some fail elsewhere the
-    others are done all the same, and a TrainingError names those; an error in this process ends all.
+    The next part is asked for when there is a slot for it, so that it may depend on what is done. Of a list that
+    `grows`, the first error ends all. Else the other parts are done all the same, and a TrainingError names those
+    that failed elsewhere; an error in this process ends all.
     """
-    begun: dict[Future[T], Work[T]] = {}
+    begun: list[Future[T]] = []
     running: set[Future[T]] = set()
-    slots = executor.slots if grows else None
     while True:
-        while slots is None or len(running) < slots:
+        while executor.slots is None or len(running) < executor.slots:
             if (part := next(work, None)) is None:
                 break
-            begun[future := executor.submit(part)] = part
-            running.add(future)
-            if future.done():
-                break
+            begun.append(executor.submit(part))
+            running.add(begun[-1])
         if not running:
             return results_of(begun)
         executor.flush()
         done, running = wait(running, return_when=FIRST_COMPLETED)
         for future in done:
-            if isinstance(error := future.exception(), WorkFailedError):
-                if grows:
-                    raise _failure([(begun[future], error)], 1)
+            if isinstance(future.exception(), WorkFailedError) and not grows:
                 continue
             future.result()
             on_done()
 
 
-def results_of(begun: Mapping["Future[T]", Work[T]]) -> list[T]:
+def results_of(begun: Iterable["Future[T]"]) -> list[T]:
     """Wait for all parts and give their results. TrainingError that names the parts that failed."""
-    wait(begun)
-    ended = ((part, future.exception()) for future, part in begun.items())
-    failed = [(part, error) for part, error in ended if isinstance(error, WorkFailedError)]
+    futures = list(begun)
+    wait(futures)
+    failed = [error for future in futures if isinstance(error := future.exception(), WorkFailedError)]
     if failed:
-        raise _failure(failed, len(begun))
-    return [future.result() for future in begun]
+        raise _failure(failed, len(futures))
+    return [future.result() for future in futures]
 
 
-def _failure(failed: Sequence[tuple[Work[T], WorkFailedError]], total: int) -> TrainingError:
+def _failure(failed: Sequence[WorkFailedError], total: int) -> TrainingError:
     """Name the parts that failed, those together that failed alike, and say how the first is repeated here."""
-    part, first = failed[0]
-    again = part.repeated or f"Repeat {first.name} here by the same command without --on."
-    remedy = " ".join([*dict.fromkeys(error.remedy for _, error in failed), again])
     if total == 1:
-        return WorkFailedError(first.name, first.why, remedy)
+        return failed[0]
     alike: dict[str, list[str]] = {}
-    for _, error in failed[:_SHOWN]:
-        alike.setdefault(error.why.rstrip("."), []).append(error.name)
+    for error in failed[:_SHOWN]:
+        alike.setdefault(error.why, []).append(error.name)
     shown = "; ".join(f"{', '.join(names)} ({why})" for why, names in alike.items())
     rest = f"; and {len(failed) - _SHOWN} more" if len(failed) > _SHOWN else ""
-    return TrainingError(f"{len(failed)} of {counted(total, 'part')} failed: {shown}{rest}.", remedy)
+    remedies = [*dict.fromkeys(error.advice for error in failed), failed[0].repeated]
+    return TrainingError(f"{len(failed)} of {counted(total, 'part')} failed: {shown}{rest}.", " ".join(remedies))
+
+
+def announced(work: Iterable[Work[T]], listener: ProgressListener) -> Iterator[Work[T]]:
+    """List parts that are done elsewhere and do not depend on each other, and tell that all of them wait."""
+    parts = list(work)
+    for part in parts:
+        listener.on_job(part.name, "waiting", "")
+    yield from parts
