@@ -199,6 +199,9 @@ class Ends:
     def __init__(self, folder, times):
         self.folder, self.times = folder, times
 
+    def done(self):
+        return (self.folder / "done").exists()
+
     def to_job(self):
         return {"task": "ends", "folder": str(self.folder), "times": self.times}
 
@@ -247,6 +250,13 @@ def test_a_part_that_ends_every_process_is_given_up_and_the_others_are_done(ends
         do_in(Processes(1, QUIET), [Ends(ends, 99), Ends(other, 0)])
     assert len(list(ends.iterdir())) == 4
     assert [path.name for path in other.iterdir()] == ["try-0"]
+
+
+def test_what_is_done_needs_no_process_and_says_nothing_of_the_time_that_others_take(ends):
+    (ends / "done").touch()
+    told = Told()
+    assert do_in(Processes(1, told), [Ends(ends, 99)]) == [["done"]]
+    assert told.jobs == [("ends", "done")]
 
 
 @pytest.mark.parametrize("text", ["local", "local:1", "local:256", "slurm", "slurm:gpu", "dask:tcp://127.0.0.1:1"])

@@ -121,8 +121,13 @@ class Processes:
             worker.end()
 
     def submit(self, work: Work[T]) -> "Future[T]":
-        """Have a part done by the next process that has nothing to do."""
+        """Have a part done by the next process that has nothing to do, unless it is done already."""
         assert self._pool is not None
+        if work.done():
+            self._listener.on_job(work.name, "done", "")
+            future: Future[T] = Future()
+            future.set_result(work.read(self._listener))
+            return future
         self._listener.on_job(work.name, "waiting", "")
         return self._pool.submit(self._do, work)
 
@@ -147,13 +152,13 @@ class Processes:
             self._idle.put(worker)
         if "error" in answer:
             self._listener.on_job(work.name, "failed", answer["error"])
-            raise WorkFailedError(work.name, answer["error"], **_advice(answer), repeated=work.repeated)
+            raise WorkFailedError(work.name, answer["error"], **_remedy(answer), repeated=work.repeated)
         self._listener.on_job(work.name, "done", "")
         return work.read(self._listener)
 
 
-def _advice(answer: Mapping[str, str]) -> dict[str, str]:
-    return {"advice": answer["remedy"]} if answer.get("remedy") else {}
+def _remedy(answer: Mapping[str, str]) -> dict[str, str]:
+    return {"remedy": answer["remedy"]} if answer.get("remedy") else {}
 
 
 def thread_limits(processes: int) -> dict[str, str]:

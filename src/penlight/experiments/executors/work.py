@@ -35,6 +35,9 @@ class Work(Protocol[T_co]):
     def read(self, listener: ProgressListener) -> T_co:
         """Give what `do` gave in another process, from where that wrote it, and tell the listener of it."""
 
+    def done(self) -> object:
+        """Say whether it is done already, and so needs no job; None or False if not."""
+
     def to_job(self) -> Mapping[str, Any]:
         """Describe it in JSON; "task" names the function of `worker.TASKS` that does it."""
 
@@ -49,11 +52,11 @@ class WorkFailedError(TrainingError):
     is repeated in this process, see `Work.repeated`."""
 
     def __init__(
-        self, name: str, why: str, advice: str = "The same command goes on from there.", repeated: str = ""
+        self, name: str, why: str, remedy: str = "The same command goes on from there.", repeated: str = ""
     ) -> None:
         repeated = repeated or f"Repeat {name} here by the same command without --on."
-        super().__init__(f"{name} failed: {why.rstrip('.')}.", f"{advice} {repeated}")
-        self.name, self.why, self.advice, self.repeated = name, why.rstrip("."), advice, repeated
+        super().__init__(f"{name} failed: {why.rstrip('.')}.", f"{remedy} {repeated}")
+        self.name, self.why, self.advice, self.repeated = name, why.rstrip("."), remedy, repeated
 
 
 class Executor(Protocol):

@@ -192,6 +192,9 @@ class TrialSpec:
         """See `Work`."""
         return f"trial-{self.trial}"
 
+    def done(self) -> None:
+        """See `Work`: a trial is given once."""
+
     @property
     def repeated(self) -> str:
         """See `Work`."""
