@@ -134,7 +134,7 @@ def test_what_fails_in_a_process_is_said_of_its_part(whole, pictures, tmp_path, 
 
     job = parts.PartsWork.to_job
     monkeypatch.setattr(parts.PartsWork, "to_job", other)
-    with pytest.raises(TrainingError, match=r"5 of 5 parts failed: part-00001 .*is not the run"):
+    with pytest.raises(TrainingError, match=r"5 of 5 parts failed: part-00001\b.*is not the run"):
         pl.predict(tmp_path / "run", pictures, out=tmp_path / "out", on="local:2")
 
 

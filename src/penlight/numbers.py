@@ -54,3 +54,11 @@ def pixels_text(side: int) -> str:
 def counted(n: int, noun: str, plural: str = "") -> str:
     """Write how many there are of something: "1 image", "1,200 images"."""
     return f"{n:,} {noun if n == 1 else plural or f'{noun}s'}"
+
+
+def time_text(seconds: float, is_known: bool) -> str:
+    """Write a time that is left in minutes or hours, "at least" unless it `is_known` whole; empty for none."""
+    about, minutes = "about" if is_known else "at least", math.ceil(seconds / 60)
+    if not minutes:
+        return ""
+    return f"{about} {minutes} min" if minutes < 90 else f"{about} {decimal_text(minutes / 60, 1)} h"

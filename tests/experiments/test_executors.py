@@ -15,10 +15,12 @@ from penlight.errors import ArgumentError, TrainingError
 from penlight.experiments.executors.here import Here
 from penlight.experiments.executors.places import Place
 from penlight.experiments.executors.processes import Processes
-from penlight.experiments.executors.work import do_all
+from penlight.experiments.executors.work import WorkFailedError, announced, do_all
 from penlight.experiments.opened import OpenedData
 from penlight.experiments.run import RunSpec
 from penlight.experiments.seeds import seed_specs
+from penlight.experiments.tuning.search import TrialSpec, Tuning
+from penlight.recipes import Recipe
 from tests.data.tiny_dataset import write_tiny
 from tests.remembered import draw_once
 
@@ -79,6 +81,14 @@ def test_the_first_error_ends_all():
         do_all(iter([0, 1, 2, 3]), Slots(fails=2))
 
 
+def test_parts_elsewhere_are_all_told_of_before_one_is_done(tmp_path):
+    told = Told()
+    parts = announced(iter(seed_specs(RunSpec(Recipe(), 0, tmp_path), 3)), told)
+    assert told.jobs == []
+    assert next(parts).name == "seed-0"
+    assert told.jobs == [(f"seed-{seed}", "waiting") for seed in range(3)]
+
+
 @pytest.mark.parametrize("processes", [1, pytest.param(2, marks=pytest.mark.full)])
 def test_a_run_is_the_same_in_another_process(own_folders, as_in_other_processes, processes):
     write_tiny(own_folders / "work")
@@ -106,10 +116,64 @@ def test_a_process_that_fails_is_named_and_the_others_end(own_folders, monkeypat
     monkeypatch.setattr(
         subprocess, "Popen", lambda *words, **how: started.append(popen(*words, **how)) or started[-1]
     )
-    with pytest.raises(TrainingError, match=r"2 of 2 parts failed: seed-0 \(.*tiny\.toml.*; seed-1 "):
+    with pytest.raises(TrainingError, match=r"2 of 2 parts failed: seed-0, seed-1 \(.*tiny\.toml.*\)"):
         do_in(Processes(2, QUIET), seed_specs(RunSpec(recipe, 0, own_folders / "t"), 2))
     assert started
     assert all(process.poll() is not None for process in started)
+
+
+class Fails:
+    """A place where some parts fail, for one of two reasons."""
+
+    slots, outlives = 2, False
+
+    def submit(self, work):
+        future = Future()
+        number = int(work.name.rpartition("-")[2])
+        if number % 3:
+            why = "The loss is not a number." if number % 3 == 1 else "Killed for memory"
+            future.set_exception(WorkFailedError(work.name, why, "Give it more memory.", work.repeated))
+        else:
+            future.set_result(work)
+        return future
+
+    def flush(self):
+        pass
+
+
+@pytest.mark.parametrize("seeds", [2, 9])
+def test_parts_that_fail_are_named_with_their_reasons_and_the_command_that_repeats_one_here(tmp_path, seeds):
+    folder = tmp_path / "my runs"
+    specs = seed_specs(RunSpec(Recipe(), 0, folder), seeds)
+    specs[1].folder.mkdir(parents=True)
+    (specs[1].folder / "recipe.toml").write_text(specs[1].recipe.to_toml())
+    with pytest.raises(TrainingError) as raised:
+        do_all(iter(specs), Fails())
+    again = f"penlight train '{folder}/seed-1/recipe.toml' --seed 1 --out '{folder}/seed-1'"
+    said = {
+        2: "1 of 2 parts failed: seed-1 (The loss is not a number).",
+        9: "6 of 9 parts failed: seed-1, seed-4, seed-7 (The loss is not a number); "
+        "seed-2, seed-5 (Killed for memory); and 1 more.",
+    }
+    assert raised.value.text == f"{said[seeds]} Give it more memory. Repeat seed-1 here: {again}"
+    assert str(raised.value).endswith(f'pl.train("{folder}/seed-1/recipe.toml", seed=1, out="{folder}/seed-1")')
+
+
+def test_a_fold_and_a_run_that_was_not_begun_are_repeated_by_the_whole_command(tmp_path):
+    _, seed = seed_specs(RunSpec(Recipe(), 0, tmp_path / "seeds"), 2)
+    fold = RunSpec(Recipe(), 0, tmp_path / "fold-1", "folds", (0, 5), group=tmp_path)
+    fold.folder.mkdir()
+    (fold.folder / "recipe.toml").touch()
+    for spec in (seed, fold):
+        with pytest.raises(TrainingError) as raised:
+            do_all(iter([spec]), Fails())
+        assert raised.value.text == (
+            f"{spec.name} failed: The loss is not a number. Give it more memory. "
+            f"Repeat {spec.name} here by the same command without --on."
+        )
+    trial = TrialSpec(Tuning(tmp_path, None), 1, "train.lr=0.01, model.dropout=0.2")
+    with pytest.raises(TrainingError, match=r"without on=; its values: train\.lr=0\.01, model\.dropout=0\.2\."):
+        do_all(iter([trial]), Fails(), grows=True)
 
 
 def test_a_job_says_all_that_a_run_is_asked_for(own_folders, monkeypatch):
@@ -130,10 +194,13 @@ def test_a_job_says_all_that_a_run_is_asked_for(own_folders, monkeypatch):
 class Ends:
     """A part that ends its process the first `times`, then makes a file."""
 
-    name = "ends"
+    name, repeated = "ends", ""
 
     def __init__(self, folder, times):
         self.folder, self.times = folder, times
+
+    def done(self):
+        return (self.folder / "done").exists()
 
     def to_job(self):
         return {"task": "ends", "folder": str(self.folder), "times": self.times}
@@ -183,6 +250,13 @@ def test_a_part_that_ends_every_process_is_given_up_and_the_others_are_done(ends
         do_in(Processes(1, QUIET), [Ends(ends, 99), Ends(other, 0)])
     assert len(list(ends.iterdir())) == 4
     assert [path.name for path in other.iterdir()] == ["try-0"]
+
+
+def test_what_is_done_needs_no_process_and_says_nothing_of_the_time_that_others_take(ends):
+    (ends / "done").touch()
+    told = Told()
+    assert do_in(Processes(1, told), [Ends(ends, 99)]) == [["done"]]
+    assert told.jobs == [("ends", "done")]
 
 
 @pytest.mark.parametrize("text", ["local", "local:1", "local:256", "slurm", "slurm:gpu", "dask:tcp://127.0.0.1:1"])

@@ -13,6 +13,7 @@ from penlight.api.paths import path_of
 from penlight.api.progress import PredictingView, shows
 from penlight.errors import ArgumentError
 from penlight.experiments.executors.places import Place
+from penlight.experiments.executors.work import announced
 from penlight.experiments.experiment import run_experiment
 from penlight.experiments.opened import OpenedData
 from penlight.experiments.parts import (
@@ -88,7 +89,7 @@ def predict_parts(
     listener.on_step(f"Predicting {counted(manifest.images, 'image')}")
     counts, left = run_experiment(
         contextlib.nullcontext,
-        work,
+        work if place.is_here else announced(work, listener),
         lambda _: finish_parts(out, manifest, about),
         executor,
         lambda: listener.on_part(next(done), len(work)),

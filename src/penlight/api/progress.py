@@ -1,10 +1,12 @@
-"""Progress on one line: of a training, a study, a tuning; in a terminal, a log or a notebook."""
+"""Progress on one line, with a table of what is done elsewhere: of a training, a study, a tuning; in a terminal, a
+log or a notebook, and as JSON for programs."""
 
 import functools
 import html
 import importlib
-import math
+import json
 import sys
+import threading
 import time
 from collections.abc import Callable
 from types import TracebackType
@@ -12,9 +14,13 @@ from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar
 
 from penlight.escaping import printable
 from penlight.experiments.progress import ProgressListener
-from penlight.numbers import decimal_text
+from penlight.numbers import decimal_text, time_text
 
 if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from penlight.experiments.executors.table import JobEvent, JobTable
+    from penlight.experiments.executors.work import JobState
     from penlight.experiments.studies import StudyProgress
     from penlight.training import Epoch
 
@@ -30,6 +36,9 @@ class OneLine(ProgressListener):
     notebook it is an output of the cell that is written anew: the bars of Rich and tqdm are widgets there, which need
     ipywidgets, and are empty in editors that have another version of it. `worded` says a warning, which names options
     as commands have them, as its reader does.
+
+    Parts that are done elsewhere are counted in a table below the line; where there are only lines, each that ends is
+    one. `quiet` draws nothing, and writes JSON for programs: a line of standard error for each change of such a part.
     """
 
     worded: Callable[[str], str] = staticmethod(lambda text: text)
@@ -37,18 +46,51 @@ class OneLine(ProgressListener):
     def __init__(self, *, timed: bool = False, quiet: bool = False) -> None:
         self._timed, self._quiet = timed, quiet
         self._description, self._about, self._done, self._total = "", "", 0, 0
-        self._begun = self._drawn = time.monotonic()
+        self._begun, self._drawn = time.monotonic(), float("-inf")
         self._display = None if quiet else _display_of_notebook()
         self._output: Any = None
         self._metric = ""
+        self._jobs: JobTable | None = None
+        self._lock = threading.RLock()
         self._bar = None if quiet or self._display or not sys.stderr.isatty() else _Bar(timed)
         self._plain = not (quiet or self._display or self._bar)
 
     def on_step(self, what: str) -> None:
         """See `ProgressListener.on_step`."""
         self._begun = time.monotonic()
+        if self._jobs is not None and not self._jobs.open:
+            self._jobs = None
         self._draw(description=what, done=0, total=0, about="")
         self._print(what)
+
+    def on_job(self, name: str, state: "JobState", about: str) -> None:
+        """See `ProgressListener.on_job`."""
+        from penlight.experiments.executors.table import JobEvent, JobTable
+
+        event = JobEvent(round(time.time(), 3), name, state, about)
+        with self._lock:
+            self._jobs = self._jobs or JobTable()
+            if not self._jobs.tell(event):
+                return
+            if self._quiet:
+                sys.stderr.write(f"{json.dumps(event.to_dict())}\n")
+                sys.stderr.flush()
+                return
+            passed = time.monotonic() - self._drawn
+            if self._plain:
+                due = state in ("done", "failed") or (state == "running" and passed > _SELDOM)
+            else:
+                due = self._bar is not None or passed > _OFTEN or not self._jobs.open
+            if due:
+                self._drawn = time.monotonic()
+                self._draw_jobs(self._jobs, event)
+
+    def _draw_jobs(self, jobs: "JobTable", event: "JobEvent") -> None:
+        """Show how far all parts are, after what became of one."""
+        said, ended = f"{jobs.done} of {jobs.total} done", jobs.total - jobs.open
+        self._draw(description=said, done=ended, total=jobs.total, about="")
+        if self._plain:
+            self._print(f"{event.words}  ({jobs.rows()[-1].words})")
 
     def on_fit(self, metric: str, place: str) -> None:
         """See `ProgressListener.on_fit`."""
@@ -72,25 +114,27 @@ class OneLine(ProgressListener):
 
     def _draw(self, **values: Any) -> None:
         """Change the description, what is done, the total or the text, and draw the line."""
-        for name, value in values.items():
-            setattr(self, f"_{name}", value)
-        if self._bar:
-            self._bar.update(self._description, self._about, self._done, self._total)
-        elif self._display is not None:
-            shown = self._display.HTML(self._as_html())
-            if self._output is None:
-                self._output = self._display.display(shown, display_id=True)
-            else:
-                self._output.update(shown)
+        with self._lock:
+            for name, value in values.items():
+                setattr(self, f"_{name}", value)
+            if self._bar:
+                self._bar.update(self._description, self._about, self._done, self._total, self._jobs)
+            elif self._display is not None:
+                shown = self._display.HTML(self._as_html())
+                if self._output is None:
+                    self._output = self._display.display(shown, display_id=True)
+                else:
+                    self._output.update(shown)
 
     def _as_html(self) -> str:
         bar = f'<progress max="{self._total}" value="{self._done}"></progress> ' if self._total else ""
         left = ""
-        if self._timed and self._done and self._total:
+        if self._timed and self._done and self._total and self._jobs is None:
             seconds = round((time.monotonic() - self._begun) / self._done * (self._total - self._done))
             left = f"  {seconds // 60}:{seconds % 60:02d} left"
         said = html.escape(printable(f"{self._about}{left}"))
-        return f'<span style="white-space:pre-wrap">{html.escape(printable(self._description))}  {bar}{said}</span>'
+        line = f'<span style="white-space:pre-wrap">{html.escape(printable(self._description))}  {bar}{said}</span>'
+        return line if self._jobs is None else line + self._jobs.to_html()
 
     def __enter__(self) -> Self:
         """Start drawing."""
@@ -110,8 +154,14 @@ class OneLine(ProgressListener):
             self._output.update(self._display.HTML(""))
 
 
+# A log has a line for each part that ends, and at most one in so many seconds otherwise; a notebook is not written
+# anew more often than that can be read.
+_SELDOM, _OFTEN = 10.0, 0.2
+
 _BAR = 24
 _SHORTEST_BAR = 6
+# The line itself, heads, the sum of all rows, the one that counts rows that are left out, and the terminal's own.
+_LINES_ABOVE = 5
 
 
 def fitting(description: str, about: str, room: int) -> tuple[str, str, int]:
@@ -133,12 +183,14 @@ def fitting(description: str, about: str, room: int) -> tuple[str, str, int]:
 
 
 class _Bar:
-    """A line of Rich on standard error, in no colour but that of the terminal."""
+    """A line of Rich on standard error, in no colour but that of the terminal, and below it the table of what is done
+    elsewhere."""
 
     def __init__(self, timed: bool) -> None:
         from rich import progress
         from rich.console import Console
         from rich.default_styles import DEFAULT_STYLES
+        from rich.live import Live
         from rich.theme import Theme
 
         plain = Theme({name: "none" for name in DEFAULT_STYLES if name.startswith(("progress.", "bar."))})
@@ -153,13 +205,33 @@ class _Bar:
             progress.TextColumn("{task.fields[about]}", markup=False),
             *([progress.TimeRemainingColumn(compact=True)] if timed else []),
             console=self._console,
-            transient=True,
         )
         self._task = self._progress.add_task("", total=None, about="")
+        self._columns = self._progress.columns
         self._description = ""
-        self.start, self.stop = self._progress.start, self._progress.stop
+        self._jobs: JobTable | None = None
+        live = Live(console=self._console, transient=True, refresh_per_second=10, get_renderable=self._rendered)
+        self.start, self.stop = live.start, live.stop
 
-    def update(self, description: str, about: str, done: int, total: int) -> None:
+    def _rendered(self) -> "RenderableType":
+        from rich.console import Group
+        from rich.text import Text
+
+        jobs = self._jobs
+        if jobs is None:
+            return self._progress
+        width, height = self._console.size
+        failures = jobs.failure_lines(width)
+        lines = jobs.lines(width, max(1, height - len(failures) - _LINES_ABOVE))
+        shown = [Text(line) for line in (*lines, *failures)]
+        for text in shown[len(lines) :]:
+            text.highlight_regex(r"^\S+ failed(?=:)", "red")
+        return Group(self._progress, *shown)
+
+    def update(self, description: str, about: str, done: int, total: int, jobs: "JobTable | None") -> None:
+        self._jobs = jobs
+        # What is left is in the table.
+        self._progress.columns = self._columns if jobs is None else self._columns[:4]
         room = self._console.width - self._taken
         description, about, self._column.bar_width = fitting(printable(description), printable(about), room)
         values: dict[str, Any] = {"total": total or None, "about": about}
@@ -236,12 +308,8 @@ def _of_study(place: "StudyProgress") -> str:
 
 def _left(place: "StudyProgress", own: float | None) -> str:
     """Say what is left: at least so much, as long as rows have not been trained yet; nothing before any is known."""
-    seconds = place.after + (own or 0.0)
-    if not seconds:
-        return ""
-    about = "about" if own is not None and place.after_known else "at least"
-    minutes = math.ceil(seconds / 60)
-    return f"{about} {minutes} min left" if minutes < 90 else f"{about} {decimal_text(minutes / 60, 1)} h left"
+    text = time_text(place.after + (own or 0.0), own is not None and place.after_known)
+    return f"{text} left" if text else ""
 
 
 class TuningView(OneLine):
@@ -264,6 +332,12 @@ class TuningView(OneLine):
         """See `ProgressListener.on_epoch`."""
         self._draw(about=f"{self._line()}  epoch {row.epoch}/{planned}")
 
+    def _draw_jobs(self, jobs: "JobTable", event: "JobEvent") -> None:
+        """See `OneLine`; how many trials there are, and what is left, is known by `on_trial`."""
+        self._draw(about=self._line())
+        if event.state != "done":
+            self._print(event.words)
+
     def _line(self) -> str:
         if self._end is None:
             return self._trials
@@ -274,12 +348,13 @@ class TuningView(OneLine):
 class PredictingView(OneLine):
     """Draws predictions in parts on one line: the parts done, the time left."""
 
-    def __init__(self) -> None:
-        super().__init__(timed=True)
+    def __init__(self, *, quiet: bool = False) -> None:
+        super().__init__(timed=True, quiet=quiet)
 
     def on_part(self, done: int, planned: int) -> None:
         """See `ProgressListener.on_part`."""
-        self._draw(total=planned, done=done, about=f"part {done:,}/{planned:,}")
+        if self._jobs is None:
+            self._draw(total=planned, done=done, about=f"part {done:,}/{planned:,}")
 
 
 def shows(view: "Callable[[], OneLine]") -> Callable[[Callable[P, T]], Callable[P, T]]:

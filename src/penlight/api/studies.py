@@ -148,5 +148,6 @@ def study(
 
         first = Prepare([run.recipe for run in plan.runs if run.state != "done"])
         executor = place.executor(plan.folder, opened, listener, first=first)
-        _, record = run_group(plan.folder, study_specs(plan, images, listener), summarise, executor, listener)
+        specs = study_specs(plan, images, listener if place.is_here else ProgressListener())
+        _, record = run_group(plan.folder, specs, summarise, executor, listener)
     return Studied(plan.folder, plan.folder / REPORT, record, verdict)

@@ -9,6 +9,7 @@ from penlight.api.results import Trained
 from penlight.errors import ArgumentError
 from penlight.experiments.executors.places import Place
 from penlight.experiments.executors.prepare import Prepare
+from penlight.experiments.executors.work import do_all
 from penlight.experiments.experiment import Summary, default_folder, run_group
 from penlight.experiments.final import make_final, require_final
 from penlight.experiments.folds import claim_of, continues, fold_specs, summarise_folds
@@ -81,7 +82,7 @@ def train_recipe(
     executor = place.executor(folder, data, listener, first=Prepare([recipe]))
     if seeds == 1:
         with executor:
-            trained = executor.submit(first).result()
+            [trained] = do_all(iter([first]), executor)
         return _trained(first, [trained.run], trained.scores or evaluate_run(trained.run))
 
     def summarise(runs: Sequence[RunFolder]) -> Summary[SeedsScores]:
@@ -136,7 +137,8 @@ def cross_validate_recipe(
         return summarise_folds(made, divided, final)
 
     executor = place.executor(folder, data, listener, first=Prepare([recipe], baselines=False))
-    return _trained(first, *run_group(folder, fold_specs(first, claim, listener), summarise, executor, listener))
+    specs = fold_specs(first, claim, listener if place.is_here else ProgressListener())
+    return _trained(first, *run_group(folder, specs, summarise, executor, listener))
 
 
 def _trainable(recipe: Recipe) -> Recipe:

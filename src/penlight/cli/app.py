@@ -550,10 +550,11 @@ def predict(
     if csv is not None and out is not None:
         raise typer.BadParameter("--csv writes one file, --out a folder of several; give one of them.")
     if out is not None:
-        from penlight.experiments.progress import ProgressListener
+        from penlight.api.progress import PredictingView
 
-        listener = ProgressListener() if json else None
-        failed = print_parts(pl.predict(run, paths, out=out, shard=shard, on=on, listener=listener), json)
+        with PredictingView(quiet=json) as listener:
+            made = pl.predict(run, paths, out=out, shard=shard, on=on, listener=listener)
+        failed = print_parts(made, json)
     elif shard is not None or on is not None:
         raise typer.BadParameter("--shard and --on are for what is written to a folder; name it with --out.")
     else:

@@ -11,7 +11,8 @@ from typing import Generic, TypeVar
 
 from penlight.disk import FolderHold, is_inside
 from penlight.errors import RunError
-from penlight.experiments.executors.work import Executor, Work, WorkFailedError, do_all, results_of
+from penlight.experiments.executors.here import Here
+from penlight.experiments.executors.work import Executor, Work, WorkFailedError, announced, do_all, results_of
 from penlight.experiments.progress import ProgressListener
 from penlight.experiments.run import TrainedRun
 from penlight.runs import RunFolder
@@ -86,6 +87,7 @@ def run_group(
         runs = [own.run for own in trained]
         return runs, summarise(runs).write(folder, runs)
 
+    work = work if isinstance(executor, Here) else announced(work, listener)
     done = run_experiment(lambda: FolderHold(folder), work, summarised, executor)
     listener.on_group_end(folder)
     return done

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import shlex
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields, replace
@@ -122,6 +123,16 @@ class RunSpec:
         asked = {"seed": self.seed, "folder": str(self.folder.resolve()), "by": self.by, "fold": self.fold}
         plan = None if self.plan is None else self.plan.to_dict()
         return {"task": "run", "recipe": self.recipe.to_toml(), "plan": plan, "images": self.images, **asked}
+
+    @property
+    def repeated(self) -> str:
+        """See `Work`. A fold, and a run that follows a plan, is nothing that its recipe alone says."""
+        recipe = self.folder / "recipe.toml"
+        if self.group is None or self.fold is not None or self.plan is not None or not recipe.exists():
+            return ""
+        words = ["penlight", "train", recipe, "--seed", self.seed, "--out", self.folder]
+        words += [] if self.images else ["--no-images"]
+        return f"Repeat {self.name} here: {shlex.join(map(str, words))}"
 
     @classmethod
     def of_job(cls, job: Mapping[str, Any]) -> "RunSpec":

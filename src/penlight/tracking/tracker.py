@@ -32,6 +32,7 @@ from penlight.tracking.record import (
 from penlight.tracking.tensorboard import TensorboardFolder
 
 if TYPE_CHECKING:
+    from penlight.experiments.executors.work import JobState
     from penlight.experiments.run import RunSpec
     from penlight.experiments.studies import StudyProgress
     from penlight.recipes import Recipe
@@ -175,13 +176,19 @@ class Sender:
         return own
 
 
+class _OfThread(threading.local):
+    """The run that began in a thread: those that are done elsewhere are told of in several."""
+
+    run: "tuple[RunSpec, Path | None] | None" = None
+
+
 class TrackingListener(ProgressListener):
     """Sends runs to a tracker, from a thread of its own so that training does not wait, and passes all on to another
     listener. After the first failure nothing more is sent; it is one warning."""
 
     def __init__(self, listener: ProgressListener, tracker: Tracker, address: str) -> None:
         self._listener, self._sender, self._address = listener, Sender(tracker), address
-        self._run: tuple[RunSpec, Path | None] | None = None
+        self._own = _OfThread()
         self._epochs: queue.SimpleQueue[Epoch] = queue.SimpleQueue()
         self._jobs: queue.SimpleQueue[Callable[[], object] | None] = queue.SimpleQueue()
         self._failure: BaseException | None = None
@@ -206,6 +213,10 @@ class TrackingListener(ProgressListener):
         """See `ProgressListener.on_run`."""
         self._listener.on_run(place)
 
+    def on_job(self, name: str, state: "JobState", about: str) -> None:
+        """See `ProgressListener.on_job`."""
+        self._listener.on_job(name, state, about)
+
     def on_trial(self, done: int, planned: int | None, best: float, seconds_left: float | None) -> None:
         """See `ProgressListener.on_trial`."""
         self._listener.on_trial(done, planned, best, seconds_left)
@@ -219,22 +230,22 @@ class TrackingListener(ProgressListener):
     def on_run_begin(self, spec: "RunSpec", group: Path | None) -> None:
         """See `ProgressListener.on_run_begin`; the tracker gets the run with its first epoch."""
         self._listener.on_run_begin(spec, group)
-        self._run = spec, group
+        self._own.run = spec, group
 
     def on_epoch(self, row: "Epoch", planned: int) -> None:
         """See `ProgressListener.on_epoch`."""
         self._listener.on_epoch(row, planned)
-        if self._run is not None:
+        if self._own.run is not None:
             self._epochs.put(row)
-            self._do(self._send_epochs, *self._run)
+            self._do(self._send_epochs, *self._own.run)
 
     def on_run_end(self, run: RunFolder) -> None:
         """See `ProgressListener.on_run_end`."""
         self._listener.on_run_end(run)
-        if self._run is not None:
-            spec, group = self._run
+        if self._own.run is not None:
+            spec, group = self._own.run
             self._do(self._sender.send_run, run, group, of_study=spec.by == "study")
-            self._run = None
+            self._own.run = None
 
     def on_group_end(self, folder: Path) -> None:
         """See `ProgressListener.on_group_end`."""

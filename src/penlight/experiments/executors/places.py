@@ -38,6 +38,11 @@ class Place:
             )
         return cls(cast("Literal['local', 'slurm', 'dask']", kind), about)
 
+    @property
+    def is_here(self) -> bool:
+        """Say whether parts are done in this process, one after the other."""
+        return self.kind == "local" and int(self.about or 1) == 1
+
     def executor(
         self,
         folder: Path,
@@ -52,5 +57,4 @@ class Place:
         many parts are submitted at once where the place does not say it."""
         if self.kind != "local":
             raise ArgumentError(f"No experiment runs on {self.kind} yet.", "Give --on local:2.")
-        processes = int(self.about or 1)
-        return Here(data, listener) if processes == 1 else Processes(processes, listener)
+        return Here(data, listener) if self.is_here else Processes(int(self.about), listener)

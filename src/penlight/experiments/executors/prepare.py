@@ -41,6 +41,7 @@ class Prepare:
     baselines: bool = True
 
     name = "prepare"
+    repeated = ""
 
     def do(self, data: OpenedData, listener: ProgressListener) -> None:
         """See `Work`."""
@@ -58,6 +59,10 @@ class Prepare:
                 features = encoder_features(find_encoder(options), options.sizes, view.dataset.size)
                 for split in view.splits.values():
                     features.of(split.chosen)
+
+    def done(self) -> bool:
+        """See `Work`: what is in the cache already is only looked up."""
+        return False
 
     def read(self, listener: ProgressListener) -> None:
         """See `Work`: what it computed is in the cache."""

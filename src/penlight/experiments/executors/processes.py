@@ -121,8 +121,13 @@ class Processes:
             worker.end()
 
     def submit(self, work: Work[T]) -> "Future[T]":
-        """Have a part done by the next process that has nothing to do."""
+        """Have a part done by the next process that has nothing to do, unless it is done already."""
         assert self._pool is not None
+        if work.done():
+            self._listener.on_job(work.name, "done", "")
+            future: Future[T] = Future()
+            future.set_result(work.read(self._listener))
+            return future
         self._listener.on_job(work.name, "waiting", "")
         return self._pool.submit(self._do, work)
 
@@ -147,7 +152,7 @@ class Processes:
             self._idle.put(worker)
         if "error" in answer:
             self._listener.on_job(work.name, "failed", answer["error"])
-            raise WorkFailedError(work.name, **{"why": answer["error"], **_remedy(answer)})
+            raise WorkFailedError(work.name, answer["error"], **_remedy(answer), repeated=work.repeated)
         self._listener.on_job(work.name, "done", "")
         return work.read(self._listener)
 

@@ -35,16 +35,28 @@ class Work(Protocol[T_co]):
     def read(self, listener: ProgressListener) -> T_co:
         """Give what `do` gave in another process, from where that wrote it, and tell the listener of it."""
 
+    def done(self) -> object:
+        """Say whether it is done already, and so needs no job; None or False if not."""
+
     def to_job(self) -> Mapping[str, Any]:
         """Describe it in JSON; "task" names the function of `worker.TASKS` that does it."""
 
+    @property
+    def repeated(self) -> str:
+        """Say in a sentence how it is repeated in this process, once it has failed elsewhere; empty where that is by
+        the same command without --on."""
+
 
 class WorkFailedError(TrainingError):
-    """A part that was not done elsewhere: its `name`, and why, as the last line of its log has it."""
+    """A part that was not done elsewhere: its `name`, why, as the last line of its log has it, what to do, and how it
+    is repeated in this process, see `Work.repeated`."""
 
-    def __init__(self, name: str, why: str, remedy: str = "The same command goes on from there.") -> None:
-        super().__init__(f"{name} failed: {why}", remedy)
-        self.name, self.why = name, why
+    def __init__(
+        self, name: str, why: str, remedy: str = "The same command goes on from there.", repeated: str = ""
+    ) -> None:
+        repeated = repeated or f"Repeat {name} here by the same command without --on."
+        super().__init__(f"{name} failed: {why.rstrip('.')}.", f"{remedy} {repeated}")
+        self.name, self.why, self.advice, self.repeated = name, why.rstrip("."), remedy, repeated
 
 
 class Executor(Protocol):
@@ -117,9 +129,21 @@ def results_of(begun: Iterable["Future[T]"]) -> list[T]:
 
 
 def _failure(failed: Sequence[WorkFailedError], total: int) -> TrainingError:
+    """Name the parts that failed, those together that failed alike, and say how the first is repeated here."""
     if total == 1:
         return failed[0]
-    shown = "; ".join(f"{error.name} ({error.why.rstrip('.')})" for error in failed[:_SHOWN])
+    alike: dict[str, list[str]] = {}
+    for error in failed[:_SHOWN]:
+        alike.setdefault(error.why, []).append(error.name)
+    shown = "; ".join(f"{', '.join(names)} ({why})" for why, names in alike.items())
     rest = f"; and {len(failed) - _SHOWN} more" if len(failed) > _SHOWN else ""
-    remedies = dict.fromkeys(error.remedy for error in failed)
+    remedies = [*dict.fromkeys(error.advice for error in failed), failed[0].repeated]
     return TrainingError(f"{len(failed)} of {counted(total, 'part')} failed: {shown}{rest}.", " ".join(remedies))
+
+
+def announced(work: Iterable[Work[T]], listener: ProgressListener) -> Iterator[Work[T]]:
+    """List parts that are done elsewhere and do not depend on each other, and tell that all of them wait."""
+    parts = list(work)
+    for part in parts:
+        listener.on_job(part.name, "waiting", "")
+    yield from parts

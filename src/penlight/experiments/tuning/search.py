@@ -183,10 +183,12 @@ def run_tuning(
 
 @dataclass(frozen=True)
 class TrialSpec:
-    """One trial, by its number in the storage, which also takes what comes of it."""
+    """One trial, by its number in the storage, which also takes what comes of it; `values` says its own of the
+    searched keys."""
 
     tuning: Tuning
     trial: int
+    values: str = ""
 
     def to_job(self) -> dict[str, Any]:
         """See `Work`."""
@@ -202,6 +204,14 @@ class TrialSpec:
     def name(self) -> str:
         """See `Work`."""
         return f"trial-{self.trial}"
+
+    def done(self) -> None:
+        """See `Work`: a trial is given once."""
+
+    @property
+    def repeated(self) -> str:
+        """See `Work`."""
+        return f"Repeat {self.name} here by the same command without --on; its values: {self.values}."
 
     def read(self, listener: ProgressListener) -> None:
         """See `Work`: what came of it is in the storage."""
@@ -250,7 +260,9 @@ def next_trials(tuning: Tuning, data: OpenedData, limits: TrialLimits) -> Iterat
                 fail_gone(search.study)
             counted = _counted(search.study)
             chosen = _ask(search, _next_proposal(counted)) if limits.allow(len(counted)) else None
-        yield None if chosen is None else TrialSpec(tuning, chosen)
+            values = {} if chosen is None else from_stored(search.setup.space, chosen.params)
+        said = ", ".join(f"{key}={value}" for key, value in values.items())
+        yield None if chosen is None else TrialSpec(tuning, chosen._trial_id, said)
 
 
 _PROPOSAL, _SECONDS, _NOTE = "proposal", "seconds", "note"
@@ -277,7 +289,7 @@ def _give_up(study: optuna.Study, error: WorkFailedError) -> None:
         study.tell(trial.number, state=TrialState.PRUNED if again else TrialState.FAIL, skip_if_finished=True)
 
 
-def _ask(search: Search, number: int) -> int:
+def _ask(search: Search, number: int) -> optuna.Trial:
     """Choose the trial of a proposal: the recipe as it is, if it lies in the space and is the first; else what the
     sampler makes of the trials so far."""
     study, setup = search.study, search.setup
@@ -294,7 +306,7 @@ def _ask(search: Search, number: int) -> int:
     if waiting:
         for name, value in about.items():
             trial.set_user_attr(name, value)
-    return trial._trial_id
+    return trial
 
 
 def _value_of(trial: optuna.Trial, left: FrozenTrial, search: Search, listener: ProgressListener) -> float | None:
