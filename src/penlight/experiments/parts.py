@@ -22,7 +22,7 @@ from pydantic import Field
 
 from penlight import __version__
 from penlight.answers import AnsweringModel
-from penlight.disk import locked, regular_files, remove_inside, remove_orphans, writing_to
+from penlight.disk import is_inside, locked, regular_files, remove_inside, remove_orphans, writing_to
 from penlight.errors import ArgumentError, DataError, MissingExtraError, RunError
 from penlight.escaping import printable
 from penlight.parsing import parse_json
@@ -135,6 +135,10 @@ class PartsWork:
         rows = data.once(("rows", self.folder), NpzRowReader)
         for number in self.numbers:
             _do_part(self, number, classifier, rows)
+
+    def done(self) -> bool:
+        """See `executors.Work`."""
+        return not any(is_inside(self.folder, _todo(number)) for number in self.numbers)
 
     def read(self, listener: "ProgressListener") -> None:
         """Give nothing: what there is of the parts is read when all are done."""

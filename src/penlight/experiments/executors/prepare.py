@@ -59,6 +59,10 @@ class Prepare:
                 for split in view.splits.values():
                     features.of(split.chosen)
 
+    def done(self) -> bool:
+        """See `Work`: what is in the cache already is only looked up."""
+        return False
+
     def read(self, listener: ProgressListener) -> None:
         """See `Work`: what it computed is in the cache."""
 

@@ -35,6 +35,9 @@ class Work(Protocol[T_co]):
     def read(self, listener: ProgressListener) -> T_co:
         """Give what `do` gave in another process, from where that wrote it, and tell the listener of it."""
 
+    def done(self) -> object:
+        """Say whether it is done already, and so needs no job; None or False if not."""
+
     def to_job(self) -> Mapping[str, Any]:
         """Describe it in JSON; "task" names the function of `worker.TASKS` that does it."""
 

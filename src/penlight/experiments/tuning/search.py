@@ -190,6 +190,9 @@ class TrialSpec:
         """See `Work`."""
         return f"trial-{self.trial}"
 
+    def done(self) -> None:
+        """See `Work`: a trial is given once."""
+
     def read(self, listener: ProgressListener) -> None:
         """See `Work`: what came of it is in the storage."""
 
