@@ -65,9 +65,14 @@ class Jobs(Record, table="rows"):
         """Count the parts in a state."""
         return Counter(row.state for row in self.rows)[state]
 
-    def __repr__(self) -> str:
+    @property
+    def words(self) -> str:
+        """Count the parts in words."""
         counts = ", ".join(f"{number:,} {state}" for state in STATES if (number := self.count(state)))
-        return f"Jobs({str(self.folder)!r}, {counted(len(self.rows), 'part')}: {counts or 'none'})"
+        return f"{counted(len(self.rows), 'part')}: {counts or 'none'}"
+
+    def __repr__(self) -> str:
+        return f"Jobs({str(self.folder)!r}, {self.words})"
 
 
 class Detached(Exception):  # noqa: N818

@@ -154,11 +154,10 @@ class Slurm:
 
         asked = self.asked
         executor = submitit.SlurmExecutor(folder=folder, max_num_timeout=1_000_000)
-        given = {
-            "requeue": True,
-            **({} if asked.megabytes is None else {"mem": f"{asked.megabytes}M"}),
-            **asked.extra,
-        }
+        given: dict[str, Any] = {"requeue": True}
+        given |= {"dependency": f"afterany:{after}"} if after else {}
+        given |= {} if asked.megabytes is None else {"mem": f"{asked.megabytes}M"}
+        given |= asked.extra
         inside = shlex.quote(str(folder))
         # What a job unpickles must have been written by its own user.
         check = f'test -O {inside} && test "$(stat -c %a {inside})" = 700 || {{ echo "Not private."; exit 77; }}'
