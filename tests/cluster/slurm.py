@@ -97,7 +97,9 @@ class OneNode:
 
     def kill_controller(self) -> None:
         """End the controller as a crash does."""
-        self._daemons.pop("slurmctld").kill()
+        daemon = self._daemons.pop("slurmctld")
+        daemon.kill()
+        daemon.wait()
 
     def stop(self) -> None:
         if "slurmctld" in self._daemons:
@@ -113,10 +115,11 @@ class OneNode:
         self._daemons.clear()
 
     def _start(self, name: str, *options: str) -> None:
-        said = (self.folder / "log" / f"{name}.out").open("ab")
-        command = [str(_found(name)), *options]
-        env = os.environ | self.environment
-        self._daemons[name] = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=said, stderr=said, env=env)
+        command, env = [str(_found(name)), *options], os.environ | self.environment
+        with (self.folder / "log" / f"{name}.out").open("ab") as said:
+            self._daemons[name] = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=said, stderr=said, env=env
+            )
 
     def _is_idle(self) -> bool:
         try:
