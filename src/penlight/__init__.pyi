@@ -18,6 +18,9 @@ from .api.explaining import Explanation as Explanation
 from .api.explaining import explain as explain
 from .api.explaining import open_explainer as open_explainer
 from .api.exports import export as export
+from .api.jobs import cancel_jobs as cancel_jobs
+from .api.jobs import jobs as jobs
+from .api.jobs import submit as submit
 from .api.loading import LoadedSplit as LoadedSplit
 from .api.loading import load as load
 from .api.parts import PredictedParts as PredictedParts
@@ -54,6 +57,7 @@ from .api.sweeping import sweep as sweep
 from .api.tracking import Tracked as Tracked
 from .api.tracking import track as track
 from .api.tuning import tune as tune
+from .experiments.executors.jobs import Jobs as Jobs
 from .experiments.progress import ProgressListener as ProgressListener
 from .exporters.parity import Exported as Exported
 from .runs.scores import FoldsScores as FoldsScores

@@ -18,7 +18,7 @@ from pathlib import Path, PurePosixPath
 from types import TracebackType
 from typing import IO, TYPE_CHECKING, Any, Self
 
-from penlight.errors import RunError, StorageError
+from penlight.errors import HeldFolderError, RunError, StorageError
 
 if TYPE_CHECKING:
     from filelock import SoftFileLease
@@ -557,8 +557,8 @@ def _locks_byte(handle: int) -> bool:
 class FolderHold:
     """The right to write a folder: one process has it at a time, and it ends with the process.
 
-    Use it as a context. The folder is made, and removed again if nothing was written to it. RunError if another
-    process has the right; StorageError if the folder cannot be made.
+    Use it as a context. The folder is made, and removed again if nothing was written to it. HeldFolderError if
+    another process has the right; StorageError if the folder cannot be made.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -574,7 +574,7 @@ class FolderHold:
                 require_no_link(self.folder / LOCK)
                 self._lock = (_Lock if _can_lock(self.folder) else _Lease).take(self.folder / LOCK)
             if self._lock is None:
-                raise RunError(
+                raise HeldFolderError(
                     f"Another process{self._holder()} is writing {self.folder}.",
                     "Wait for it, or choose another folder with --out.",
                 )

@@ -71,6 +71,10 @@ class RunError(PenlightError):
     """A run folder is missing, incomplete, damaged, in use, or of another kind than was needed."""
 
 
+class HeldFolderError(RunError):
+    """Another process is writing a folder."""
+
+
 class NoEncoderError(RunError):
     """A run refers to an encoder that is not on this machine, or was changed; its texts name no folder."""
 
@@ -97,6 +101,10 @@ class ExportError(PenlightError):
 
 class ServeError(PenlightError):
     """The server may not start as asked."""
+
+
+class ClusterError(PenlightError):
+    """A cluster has no such place, does not take the jobs, or does not answer."""
 
 
 class TrackingError(PenlightError):

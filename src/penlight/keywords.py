@@ -8,12 +8,15 @@ import re
 
 _OPTIONS = {
     "all": "every_pair=True",
+    "cancel": "pl.cancel_jobs",
+    "detach": "pl.submit",
     "dry-run": "dry_run=True",
     "drop-unlabelled": "drop_unlabelled=True",
     "licence-checked": "licence_checked=True",
     "no-auth": "no_auth=True",
     "no-images": "images=False",
     "quiet": "quiet=True",
+    "status": "pl.jobs",
     "skip-unreadable": "skip_unreadable=True",
     "with-images": "images=True",
     "allowed-host": "allowed_hosts",

@@ -21,6 +21,7 @@ from penlight.api.training import train_request, trained_of
 from penlight.api.verdicts import verdict_of
 from penlight.errors import RecipeError, RunError, UnknownNameError
 from penlight.evaluation.standing import model_words
+from penlight.experiments.executors.places import Place
 from penlight.experiments.progress import ProgressListener
 from penlight.recipes import Recipe
 from penlight.records import NotebookResult, shorten, table_html
@@ -273,8 +274,9 @@ def train(
     callbacks: Sequence[Any] = (), seed: int = 0,
     seeds: Literal[1] = 1, ensemble: Literal[False] = False, folds: None = None, repeats: Literal[1] = 1,
     view: str | None = None, size: int | None = None, budget: float | None = None, images: bool = True,
-    out: PathLike | None = None, track: str | None = None, on: str | None = None,
-    listener: ProgressListener | None = None, options: Options | None = None, **keywords: Any,
+    out: PathLike | None = None, track: str | None = None, on: str | Place | None = None,
+    cluster: PathLike | None = None, listener: ProgressListener | None = None, options: Options | None = None,
+    **keywords: Any,
 ) -> Run: ...  # fmt: skip
 @overload
 def train(
@@ -305,7 +307,8 @@ def train(
     images: bool = True,
     out: PathLike | None = None,
     track: str | None = None,
-    on: str | None = None,
+    on: str | Place | None = None,
+    cluster: PathLike | None = None,
     listener: ProgressListener | None = None,
     options: Options | None = None,
     **keywords: Any,
@@ -331,9 +334,9 @@ def train(
         or the unfinished one of the same call, which is continued.
     track, listener
         An address as `pl.track` takes. What is told of the progress; `pl.ProgressListener()` shows none.
-    on
+    on, cluster
         Where runs are trained: "local" is this process, "local:2" two of this machine, "slurm:PARTITION" jobs of a
-        cluster, "dask:ADDRESS" the workers of a Dask scheduler.
+        cluster, "dask:ADDRESS" the workers of a Dask scheduler. A TOML file of what jobs of Slurm are given.
     options, keywords
         Values of the recipe: `epochs=5`, or by key `options={"train.epochs": 5}`.
 
@@ -357,7 +360,8 @@ def train(
     data: dict[str, Any] = {"view": view, "size": size, "budget": budget, "own": own, "listener": told}
     asked = request_of(dataset, recipe, options, keywords, train, **data)
     how: dict[str, Any] = {"seeds": seeds, "ensemble": ensemble, "folds": folds, "repeats": repeats}
-    return open_run(_made(asked, told, track, out, seed=seed, images=images, on=on, **how))
+    place = Place.of(on, path_or_none(cluster, "file for cluster"))
+    return open_run(_made(asked, told, track, out, seed=seed, images=images, on=place, **how))
 
 
 @checked
@@ -378,7 +382,8 @@ def cross_validate(
     images: bool = True,
     out: PathLike | None = None,
     track: str | None = None,
-    on: str | None = None,
+    on: str | Place | None = None,
+    cluster: PathLike | None = None,
     listener: ProgressListener | None = None,
     options: Options | None = None,
     **keywords: Any,
@@ -399,7 +404,8 @@ def cross_validate(
     data: dict[str, Any] = {"view": view, "size": size, "budget": budget, "own": own, "listener": told}
     asked = request_of(dataset, recipe, options, keywords, cross_validate, **data)
     how: dict[str, Any] = {"folds": folds, "repeats": repeats, "test": False}
-    return Runs(open_group(_made(asked, told, track, out, seed=seed, images=images, on=on, **how)))
+    place = Place.of(on, path_or_none(cluster, "file for cluster"))
+    return Runs(open_group(_made(asked, told, track, out, seed=seed, images=images, on=place, **how)))
 
 
 def _made(asked: Request, listener: ProgressListener, track: str | None, out: PathLike | None, **how: Any) -> Path:

@@ -94,15 +94,16 @@ def study(
     seeds: int | None = None,
     images: bool = True,
     track: str | None = None,
-    on: str | None = None,
+    on: str | Place | None = None,
+    cluster: PathLike | None = None,
     listener: ProgressListener | None = None,
     options: Options | None = None,
 ) -> Studied:
     """Train what is missing of a study, keep what is done, compare all, and write study.json and the report.
 
-    Arguments as in `plan_study`, `images`, `track` and `on` as in `train`. RunError, naming them, if finished runs
-    are of another recipe than the study's, or keep images where none were to be kept. DataError if a file of weights
-    is missing, before anything is trained.
+    Arguments as in `plan_study`, `images`, `track`, `on` and `cluster` as in `train`. RunError, naming them, if
+    finished runs are of another recipe than the study's, or keep images where none were to be kept. DataError if a
+    file of weights is missing, before anything is trained.
 
     Examples
     --------
@@ -117,7 +118,7 @@ def study(
 
     with tracking(listener or ProgressListener(), track) as listener:
         listener.on_step("Reading the study")
-        place = Place.of(on)
+        place = Place.of(on, path_or_none(cluster, "file for cluster"))
         of_sizes: dict[str, Any] = {"recipe": recipe, "view": view, "budget": budget, "options": options}
         plan = plan_study(name, dataset, **of_sizes, out=out, seeds=seeds, listener=listener)
         require_no_changed(plan)

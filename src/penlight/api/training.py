@@ -58,7 +58,7 @@ def train_recipe(
     images: bool = True,
     own: OwnModel | None = None,
     ensemble: bool = False,
-    on: str | None = None,
+    on: str | Place | None = None,
     listener: ProgressListener | None = None,
 ) -> Trained:
     """Train a recipe with one seed, or with `seeds` of them from `seed` on; score it on test; write the report.
@@ -105,7 +105,7 @@ def cross_validate_recipe(
     images: bool = True,
     test: bool = True,
     own: OwnModel | None = None,
-    on: str | None = None,
+    on: str | Place | None = None,
     listener: ProgressListener | None = None,
 ) -> Trained:
     """Divide train and val into folds, train on all but one for each, and score the answers to those left out; then

@@ -4,6 +4,7 @@ import contextlib
 import csv
 import re
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -73,10 +74,40 @@ On = Annotated[
         help=f"Where runs are trained: {_PLACES}",
     ),
 ]
+ClusterFile = Annotated[
+    Path | None,
+    Option("--cluster", help="TOML file of what jobs of Slurm are given; ~/.config/penlight/slurm.toml by default."),
+]
+Detach = Annotated[bool, Option("--detach", help="With --on slurm: submit the jobs, and do not wait for them.")]
+Status = Annotated[bool, Option("--status", help="Show how far the jobs are that this command submitted.")]
+Cancel = Annotated[bool, Option("--cancel", help="End the jobs that this command submitted.")]
 Overrides = Annotated[
     list[str] | None,
     Option("--set", metavar="KEY=VALUE", help="Change an option of the recipe, e.g. train.epochs=3; repeatable."),
 ]
+
+
+def _place_for(on: str | None, cluster: Path | None, *, detach: bool, status: bool, cancel: bool) -> Any:
+    """Give the place for what is asked for."""
+    from penlight.experiments.executors.places import Place
+
+    if detach + status + cancel > 1:
+        raise typer.BadParameter("Give one of --detach, --status and --cancel.", param_hint="--detach")
+    return Place.of(on, cluster, "detach" if detach else "status" if status else "cancel" if cancel else "wait")
+
+
+@contextlib.contextmanager
+def _shown_jobs(json: bool) -> Iterator[None]:
+    """Print the jobs where the command ends with them."""
+    from penlight.experiments.executors.jobs import Detached
+
+    try:
+        yield
+    except Detached as left:
+        from penlight.cli.show.jobs import print_jobs
+
+        give(left.jobs, json, print_jobs)
+        raise typer.Exit from left
 
 
 def _name_images(dataset: str, images: Path | None) -> None:
@@ -162,6 +193,10 @@ def train(
     no_images: NoImages = False,
     track: Track = None,
     on: On = None,
+    cluster: ClusterFile = None,
+    detach: Detach = False,
+    status: Status = False,
+    cancel: Cancel = False,
     out: Out = None,
     full: Full = False,
     json: Json = False,
@@ -185,15 +220,22 @@ def train(
     for given, option in ((no_test, "--no-test"), (repeats > 1, "--repeats")):
         if given and not folds:
             raise typer.BadParameter("It is for folds; give --folds 5.", param_hint=option)
+    place = _place_for(on, cluster, detach=detach, status=status, cancel=cancel)
     _name_images(dataset, images)
     # What code of the user's prints is no part of the JSON.
-    with contextlib.redirect_stdout(sys.stderr if json else sys.stdout):
+    with _shown_jobs(json), contextlib.redirect_stdout(sys.stderr if json else sys.stdout):
         with TrainingView(quiet=json) as shown:
             data: dict[str, Any] = {"view": view, "size": size, "budget": budget, "listener": shown}
             asked = requests.request(dataset, recipe, overrides or [], **data)
         print_plan_made(asked.plan, json, full)
         with TrainingView(quiet=json) as shown, tracking(shown, track) as listener:
-            how: dict[str, Any] = {"seed": seed, "images": not no_images, "out": out, "on": on, "listener": listener}
+            how: dict[str, Any] = {
+                "seed": seed,
+                "images": not no_images,
+                "out": out,
+                "on": place,
+                "listener": listener,
+            }
             how |= {"folds": folds, "repeats": repeats, "test": not no_test, "ensemble": ensemble}
             result = train_request(asked, seeds=seeds, **how)
     give(result, json, lambda made: print_trained(made, full))
@@ -220,6 +262,10 @@ def study(
     no_images: NoImages = False,
     track: Track = None,
     on: On = None,
+    cluster: ClusterFile = None,
+    detach: Detach = False,
+    status: Status = False,
+    cancel: Cancel = False,
     full: Full = False,
     json: Json = False,
 ) -> None:
@@ -242,8 +288,9 @@ def study(
     if dry_run:
         give(pl.plan_study(name, **asked, out=out, seeds=seeds), json, print_plan)
         return
-    with StudyView(quiet=json) as listener:
-        how: dict[str, Any] = {"images": not no_images, "track": track, "on": on, "listener": listener}
+    place = _place_for(on, cluster, detach=detach, status=status, cancel=cancel)
+    with _shown_jobs(json), StudyView(quiet=json) as listener:
+        how: dict[str, Any] = {"images": not no_images, "track": track, "on": place, "listener": listener}
         result = pl.study(name, **asked, out=out, seeds=seeds, **how)
     give(result, json, lambda made: print_studied(made, full))
 

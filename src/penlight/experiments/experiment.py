@@ -4,13 +4,14 @@ Seeds, folds, studies, the sweep of MedMNIST and tuning are ways to write that l
 """
 
 import contextlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
 
 from penlight.disk import FolderHold, is_inside
-from penlight.errors import RunError
+from penlight.errors import HeldFolderError, RunError
 from penlight.experiments.executors.here import Here
 from penlight.experiments.executors.work import Executor, Work, WorkFailedError, announced, do_all, results_of
 from penlight.experiments.progress import ProgressListener
@@ -60,12 +61,25 @@ def run_experiment(
                 done = do_all(iter(work), executor, on_done, on_failed)
             return summarise(done)
     with executor:
-        with hold():
+        with _when_free(hold):
             begun = [executor.submit(part) for part in work if part is not None]
             executor.flush()
         done = results_of(begun)
-    with hold():
+    with _when_free(hold):
         return summarise(done)
+
+
+@contextlib.contextmanager
+def _when_free(hold: Callable[[], contextlib.AbstractContextManager[object]]) -> Iterator[None]:
+    """Hold a folder, after those that hold it now."""
+    with contextlib.ExitStack() as held:
+        while True:
+            try:
+                held.enter_context(hold())
+                break
+            except HeldFolderError:
+                time.sleep(0.5)
+        yield
 
 
 def require_group(folder: Path, kind: Kind, what: str) -> None:

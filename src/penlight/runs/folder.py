@@ -74,6 +74,9 @@ OWN_SOURCES = ("network.py", "network.json")
 """What a run keeps of a network that the user handed in; it is never run or built."""
 SCHEMA = 1
 _STATE = ".state"
+
+JOBS = ".jobs"
+"""The folder in that of an experiment in which a scheduler's jobs are kept."""
 _CLAIM = "claim.json"
 _IN_MANIFEST = {"schema", "recipe_hash", "seed", "files"}
 _PENDING = "pending"
@@ -243,10 +246,15 @@ def is_bare(path: Path) -> bool:
     """Say whether a folder holds nothing but what a process leaves that is killed before it wrote anything."""
     if not path.is_dir():
         return False
-    left = {name for name in _names(path) if name not in (LOCK, TOKEN) and not is_part(name)}
+    left = {name for name in _names(path) if name not in (LOCK, TOKEN, JOBS) and not is_part(name)}
     if not left:
         return True
-    return left == {_STATE} == {*inner_folders(path)} and all(map(is_part, _names(path / _STATE)))
+    return left == {_STATE} == {*inner_folders(path)} - {JOBS} and all(map(is_part, _names(path / _STATE)))
+
+
+def checkpoints_in(path: Path) -> list[str]:
+    """Name the checkpoints that an unfinished run would go on from."""
+    return [name for name in regular_files(path, _STATE) if name.endswith(".npz")]
 
 
 def _names(folder: Path) -> set[str]:

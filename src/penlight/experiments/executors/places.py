@@ -13,18 +13,32 @@ from penlight.experiments.progress import ProgressListener
 
 MOST_PROCESSES = 256
 
+Then = Literal["wait", "detach", "status", "cancel"]
+
 
 @dataclass(frozen=True)
 class Place:
-    """A place by its kind, and what follows its colon: the number of processes, the partition, the address."""
+    """A place by its kind, and what follows its colon: the number of processes, the partition, the address.
+
+    `cluster` is the file that says what jobs of Slurm are given. What is to be done there is `then`: the work, which
+    is waited for; with "detach" it is not. "status" and "cancel" do nothing but show or end the jobs of a folder.
+    """
 
     kind: Literal["local", "slurm", "dask"] = "local"
     about: str = ""
+    cluster: Path | None = None
+    then: Then = "wait"
 
     @classmethod
-    def of(cls, text: str | None) -> "Place":
-        """Read local, local:N, slurm, slurm:PARTITION or dask:ADDRESS; None is local, this process. ArgumentError for
-        anything else."""
+    def of(cls, text: "str | Place | None", cluster: Path | None = None, then: Then = "wait") -> "Place":
+        """Read local, local:N, slurm, slurm:PARTITION or dask:ADDRESS; None is local, this process, or Slurm where
+        only that makes sense. ArgumentError for anything else, and where the others need Slurm."""
+        if isinstance(text, Place):
+            return text
+        if text is None and then in ("status", "cancel"):
+            text = "slurm"
+        if (cluster is not None or then != "wait") and (text or "").partition(":")[0] != "slurm":
+            raise ArgumentError("--cluster and --detach are for jobs of Slurm.", "Give --on slurm, too.")
         if text is None:
             return cls()
         kind, _, about = text.partition(":")
@@ -36,7 +50,7 @@ class Place:
                 f"dask:ADDRESS; '{text}' came.",
                 "Give one, as --on local:2.",
             )
-        return cls(cast("Literal['local', 'slurm', 'dask']", kind), about)
+        return cls(cast("Literal['local', 'slurm', 'dask']", kind), about, cluster, then)
 
     @property
     def is_here(self) -> bool:
@@ -54,7 +68,17 @@ class Place:
     ) -> Executor:
         """Give the place for the work of an experiment in a folder; this process, with the data that it has opened,
         is a place, too. Other machines do the part `first` before all others. Of a list that grows, `slots` is how
-        many parts are submitted at once where the place does not say it."""
+        many parts are submitted at once where the place does not say it. Detached, which has the jobs, where they are
+        only shown or ended."""
+        if self.kind == "slurm":
+            from penlight.experiments.executors.following import SlurmJobs, cancel_jobs, jobs_of
+            from penlight.experiments.executors.jobs import Detached
+            from penlight.experiments.executors.slurm import Cluster, Slurm
+
+            slurm = Slurm(Cluster.read(self.cluster, self.about))
+            if self.then in ("status", "cancel"):
+                raise Detached((jobs_of if self.then == "status" else cancel_jobs)(folder, slurm))
+            return SlurmJobs(folder, listener, slurm, first=first, slots=slots, detach=self.then == "detach")
         if self.kind != "local":
             raise ArgumentError(f"No experiment runs on {self.kind} yet.", "Give --on local:2.")
         return Here(data, listener) if self.is_here else Processes(int(self.about), listener)

@@ -163,4 +163,9 @@ def _remedy(answer: Mapping[str, str]) -> dict[str, str]:
 
 def thread_limits(processes: int) -> dict[str, str]:
     """Give the environment in which each of some processes takes its share of the cores."""
-    return dict.fromkeys(_THREADS, str(max(1, int(machine()["cores"]) // processes)))
+    return threads_of(max(1, int(machine()["cores"]) // processes))
+
+
+def threads_of(cores: int) -> dict[str, str]:
+    """Give the environment in which a process computes on some cores."""
+    return dict.fromkeys(_THREADS, str(cores))
