@@ -1,5 +1,7 @@
 """Folds that become one model: the command's promise, and what stands in its way."""
 
+import shutil
+
 import numpy as np
 import onnx
 import pytest
@@ -19,6 +21,7 @@ from penlight.serve.gallery import gather
 from penlight.serve.registry import open_registry
 from penlight.tasks import Ordinal
 from tests.conftest import LABELS, sketch_figures, small_dataset
+from tests.remembered import leave_reports_out
 from tests.stubs import stub_fit
 from tests.test_folds import LINEAR, NETWORK, named
 
@@ -37,6 +40,15 @@ def made(tmp_path_factory):
         sketch_figures(patch)
         patch.setattr(store, "open_dataset", lambda name, size: named())
         return cross_validate_recipe(LINEAR, folds=2, out=tmp_path_factory.mktemp("made") / "folds").folder
+
+
+@pytest.fixture(scope="module")
+def parts(tmp_path_factory):
+    """The same two folds, which did not become a model yet."""
+    with pytest.MonkeyPatch.context() as patch:
+        leave_reports_out(patch)
+        patch.setattr(store, "open_dataset", lambda name, size: named())
+        return cross_validate_recipe(LINEAR, folds=2, test=False, out=tmp_path_factory.mktemp("parts") / "folds")
 
 
 def predictions_of(place):
@@ -131,16 +143,14 @@ def test_without_test_there_is_no_model_and_the_same_command_can_make_it_later(m
     assert read == [("train", "final")]
 
 
-def test_repeated_folds_divide_anew_and_all_their_models_are_one(small, tmp_path, unreported):
+def test_repeated_folds_divide_anew_and_all_their_models_are_one(parts, small, tmp_path, unreported):
     result = cross_validate_recipe(LINEAR, folds=2, repeats=2, out=tmp_path / "folds")
     folder, scores = result.folder, result.scores
     assert (scores.folds, scores.repeats, scores.divided) == ([1, 2, 3, 4], 2, "2 folds, 2 times")
     runs = [open_run(folder / f"fold-{number}") for number in scores.folds]
     assert [run.seed for run in runs] == [0, 0, 1, 1]
     assert runs[2].command.endswith("/fold-3/recipe.toml --seed 1 --folds 2")
-    own = [
-        cross_validate_recipe(LINEAR, folds=2, seed=seed, test=False, out=tmp_path / f"s{seed}") for seed in (0, 1)
-    ]
+    own = [parts, cross_validate_recipe(LINEAR, folds=2, seed=1, test=False, out=tmp_path / "s1")]
     for row, one, other in zip(scores.metrics, *(each.scores.metrics for each in own), strict=True):
         assert row.value == pytest.approx((one.value + other.value) / 2, nan_ok=True)
     final = open_run(folder)
@@ -277,14 +287,13 @@ def asked(model, images):
 # What cannot be
 
 
-def test_models_without_an_onnx_file_stay_folds_and_it_is_said(small, tmp_path, monkeypatch):
-    made = cross_validate_recipe(LINEAR, folds=2, test=False, out=tmp_path / "folds").folder
-    drop_model(made / "fold-2")
+def test_models_without_an_onnx_file_stay_folds_and_it_is_said(divided):
+    drop_model(divided / "fold-2")
     told = Told()
-    result = cross_validate_recipe(LINEAR, folds=2, out=made, listener=told)
+    result = cross_validate_recipe(LINEAR, folds=2, out=divided, listener=told)
     assert told.said[0].startswith("No model was made of these: to be averaged, each must have a model.onnx.")
     assert result.scores.final is None
-    assert not (made / "final").exists()
+    assert not (divided / "final").exists()
 
 
 def drop_model(folder):
@@ -305,9 +314,9 @@ class Told(pl.ProgressListener):
 
 
 @pytest.fixture
-def divided(small, tmp_path, unreported):
-    """Two folds that did not become a model yet."""
-    return cross_validate_recipe(LINEAR, folds=2, test=False, out=tmp_path / "folds").folder
+def divided(parts, small, tmp_path, unreported):
+    """A copy of two folds that did not become a model yet."""
+    return shutil.copytree(parts.folder, tmp_path / "folds")
 
 
 def test_a_fold_that_was_tampered_with_is_refused_and_nothing_is_left(divided):

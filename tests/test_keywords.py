@@ -64,6 +64,8 @@ def commands():
 # Options that only a command has: what it prints; and those that are a function of their own.
 ONLY_PRINTED = {"--json", "--full", "--yes", "--help", "--csv"}
 FUNCTIONS = {"--corruptions", "--for-sharing", "--no-test", "export --no-images", "study --dry-run", "score --set"}
+# pl.submit, pl.jobs and pl.cancel_jobs
+FUNCTIONS |= {"--detach", "--status", "--cancel"}
 FUNCTIONS |= {f"recipes {option}" for option in ("--budget", "--view", "--size")}  # pl.plan
 
 

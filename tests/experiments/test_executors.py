@@ -173,7 +173,7 @@ def test_a_fold_and_a_run_that_was_not_begun_are_repeated_by_the_whole_command(t
         )
     trial = TrialSpec(Tuning(tmp_path, None), 1, "train.lr=0.01, model.dropout=0.2")
     with pytest.raises(TrainingError, match=r"without on=; its values: train\.lr=0\.01, model\.dropout=0\.2\."):
-        do_all(iter([trial]), Fails(), grows=True)
+        do_all(iter([trial]), Fails())
 
 
 def test_a_job_says_all_that_a_run_is_asked_for(own_folders, monkeypatch):
