@@ -55,7 +55,9 @@ _SECONDS_OF_KERNEL = 0.008
 """For each image: handcrafted features, and a kernel on them."""
 
 _WORTH = 100.0
-"""Equal weights of an ensemble count as much as this many images."""
+"""Equal weights of an ensemble count as much as this many images, which matters where there are few: found on half of
+the groups of RetinaMNIST or NIH-1000, an ensemble is ahead of the best member on the other half by 0.002 to 0.008 in
+AUC, with 1, 100 or 300 alike; equal weights are behind it."""
 
 STARTS = 3
 """The network of an ensemble is trained so many times for up to `SOME` images, where the budget allows it."""

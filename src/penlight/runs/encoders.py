@@ -12,7 +12,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 from penlight import disk
@@ -224,13 +224,20 @@ def find_referred(encoders: list[NamedEncoder]) -> dict[str, Path]:
 def _find(encoder: NamedEncoder) -> Path:
     for path in _candidates():
         with contextlib.suppress(PenlightError, OSError):
-            if (_noted(path) or read_encoder(path).sha256) == encoder.sha256:
+            if (_noted(path) or _sha256_of(path, disk.state_of(path))) == encoder.sha256:
                 return path
     raise NoEncoderError(
         f"The model refers to the encoder {printable(encoder.name)} (SHA-256 {encoder.sha256[:12]}...), which is not "
         "on this machine.",
         "Keep its file here: penlight encoders add FILE, or set PENLIGHT_DATA to its folder.",
     )
+
+
+@lru_cache(64)
+def _sha256_of(path: Path, state: tuple[int, ...]) -> str:
+    """Hash a file once for each `state` of it; whoever reads it to use it hashes what was read."""
+    del state
+    return read_encoder(path).sha256
 
 
 def _candidates() -> Iterator[Path]:
