@@ -19,9 +19,12 @@ from penlight.experiments import run as training
 from penlight.explanation import of_run
 from penlight.models import load_keras
 from penlight.models.backend import BACKENDS, chosen_backend
+from penlight.runs import session
 from penlight.tasks import Binary, MultiClass, MultiLabel, Ordinal, Task
+from penlight.workers import Worker
 from tests.forked import pytest_addoption, pytest_collection, pytest_runtestloop  # noqa: F401
-from tests.remembered import audit_once, fit_once, leave_reports_out
+from tests.once import shared_folder
+from tests.remembered import audit_once, fit_once, leave_reports_out, workers_kept
 from tests.schedule import longest_first
 
 LABELS = ("a", "b", "c", "d")
@@ -118,6 +121,8 @@ def left_out(request: pytest.FixtureRequest, few_draws: None, monkeypatch: pytes
             leave_maps_out(monkeypatch)
     if "drawn" not in asked:
         sketch_figures(monkeypatch)
+    if request.node.nodeid.startswith("tests/attack/"):
+        monkeypatch.setattr(session, "Worker", Worker)
     if request.node.nodeid.startswith("tests/evaluation/"):
         monkeypatch.setattr(intervals, "_draw", _DRAW)
 
@@ -128,9 +133,11 @@ _DRAW, _SHUFFLES = intervals._draw, shift._SHUFFLES
 @pytest.fixture(scope="session", autouse=True)
 def few_draws() -> Iterator[None]:
     """Draw a fifth of what intervals rest on, and a tenth of what the audit shuffles, but in the full tests: for all
-    runs of a session alike, as what was computed once is compared with what is computed again."""
+    runs of a session alike, as what was computed once is compared with what is computed again. What a module makes
+    for its tests is kept in the session's cache; the user's may hold what was drawn otherwise."""
     with pytest.MonkeyPatch.context() as patch:
         draw_few(patch)
+        patch.setenv("PENLIGHT_CACHE", str(shared_folder() / "cache"))
         yield
 
 
@@ -139,6 +146,13 @@ def draw_few(patch: pytest.MonkeyPatch) -> None:
     if not is_full():
         patch.setattr(intervals, "_draw", _few_drawn)
         patch.setattr(shift, "_SHUFFLES", 99)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def kept_workers() -> Iterator[None]:
+    """Start a process for a model only where none is left of another model, but in the tests of attacks."""
+    with pytest.MonkeyPatch.context() as patch, workers_kept(patch):
+        yield
 
 
 _DRAWN: dict[object, list[np.ndarray]] = {}

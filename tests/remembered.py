@@ -2,6 +2,7 @@
 it asks, not what that begins with."""
 
 import hashlib
+from contextlib import contextmanager
 from dataclasses import replace
 
 import numpy as np
@@ -11,6 +12,8 @@ from penlight.data.audit import checks, shift
 from penlight.evaluation import intervals
 from penlight.experiments import baselines, cache
 from penlight.phantoms import PHANTOMS, arrays
+from penlight.runs import session
+from penlight.workers import Worker
 from tests.once import shared_folder
 
 _DRAWN, _AUDITS = {}, {}
@@ -78,6 +81,28 @@ def audit_once(monkeypatch):
         return _AUDITS[key]
 
     monkeypatch.setattr(checks, "audit", once)
+
+
+@contextmanager
+def workers_kept(monkeypatch):
+    """Give the worker of a model that is no longer used to the next one: starting it takes longer than a small model
+    does."""
+    idle = []
+
+    def take(handler, memory):
+        while idle:
+            worker = idle.pop()
+            if worker._process.poll() is None:
+                return worker
+            Worker.close(worker)
+        worker = Worker(handler, memory)
+        worker.close = lambda: idle.append(worker)
+        return worker
+
+    monkeypatch.setattr(session, "Worker", take)
+    yield
+    for worker in idle:
+        Worker.close(worker)
 
 
 def is_drawn(dataset):
