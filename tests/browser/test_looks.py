@@ -200,7 +200,7 @@ def test_paper_has_what_is_folded_away(opened):
         assert set(page.evaluate(visible)) == {True}
 
 
-@some("run", "audit", among=("run", "data-two", "audit"))
+@some("run", among=("run", "data-two", "audit"))
 def test_paper_has_page_numbers_and_no_panel_in_two_parts(opened, tmp_path, name):
     if not shutil.which("pdftotext"):
         missing("pdftotext is not installed: apt-get install poppler-utils.")

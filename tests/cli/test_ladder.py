@@ -76,6 +76,17 @@ def no_network(monkeypatch):
     monkeypatch.setattr(ladder, "_fit_fold", fit_fold)
 
 
+@pytest.fixture(scope="module")
+def cache_of_folds(tmp_path_factory):
+    return tmp_path_factory.mktemp("folds")
+
+
+@pytest.fixture
+def compared_once(small, no_network, cache_of_folds, monkeypatch):
+    """What was compared in one of these tests is found in the others."""
+    monkeypatch.setenv("PENLIGHT_CACHE", str(cache_of_folds))
+
+
 def answered(monkeypatch, right):
     """Let each candidate be right of as many images as is said, by its backbone, and sure of the wrong label else."""
 
@@ -267,7 +278,7 @@ def test_fewer_patients_than_folds_rare_labels_and_labels_hardly_known_are_compa
         assert all(np.isfinite(row.score) for row in plan.candidates)
 
 
-def test_the_plan_of_a_dataset_is_shown_before_it_is_trained(small, no_network, penlight):
+def test_the_plan_of_a_dataset_is_shown_before_it_is_trained(compared_once, penlight):
     code, out, err = penlight("recipes", "small", "--budget", "20s")
     assert code == 0, err
     assert "linear AUC" in " ".join(out.split())
@@ -279,7 +290,7 @@ def test_the_plan_of_a_dataset_is_shown_before_it_is_trained(small, no_network, 
     assert penlight("recipes", "--budget", "20s")[0] == 2
 
 
-def test_an_override_of_the_training_is_of_the_network_and_compares_nothing(small, no_network):
+def test_an_override_of_the_training_is_of_the_network_and_compares_nothing(compared_once):
     assert not request("small", None, ["train.epochs=1"]).plan.candidates
     assert request("small", None, ["decide.rule=argmax"]).plan.candidates
 
