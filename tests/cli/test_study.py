@@ -47,7 +47,7 @@ def small(monkeypatch):
 
     # The reports of runs have tests of their own; here they only have to be there.
     monkeypatch.setattr("penlight.reports.run_report", lambda content: content.name)
-    monkeypatch.setattr("penlight.reports.seeds_report", lambda name, *rest: name)
+    monkeypatch.setattr("penlight.reports.seeds_report", lambda name, *rest, **named: name)
     stub_fit(monkeypatch)
     use()
     return use
