@@ -81,10 +81,8 @@ def predict_parts(
     listener.on_step("Listing the images")
     manifest, missing = plan_parts(out, run_hash, paths, chosen)
     executor = place.executor(out, data, listener)
-    work = [
-        PartsWork(out, run, run_hash, numbers, Path.cwd(), workers)
-        for numbers in divide_work(missing, executor.slots)
-    ]
+    divided = divide_work(missing, few=place.kind == "slurm")
+    work = [PartsWork(out, run, run_hash, numbers, Path.cwd(), workers) for numbers in divided]
     done = itertools.count(1)
     listener.on_step(f"Predicting {counted(manifest.images, 'image')}")
     counts, left = run_experiment(

@@ -318,10 +318,10 @@ def read_parts(folder: Path) -> "pd.DataFrame":
     return cast("pd.DataFrame", table.to_pandas())
 
 
-def divide_work(numbers: Sequence[int], slots: int | None) -> list[tuple[int, ...]]:
-    """Give the parts that are done together: one at a time, but where all work is submitted at once, to a cluster,
-    several, so that there are no more than 64 jobs."""
-    each = 1 if slots is not None else max(1, -(-len(numbers) // _MOST_JOBS))
+def divide_work(numbers: Sequence[int], *, few: bool) -> list[tuple[int, ...]]:
+    """Give the parts that are done together: one at a time or, for jobs that a scheduler starts one by one, so many
+    that there are `few` jobs, at most 64."""
+    each = max(1, -(-len(numbers) // _MOST_JOBS)) if few else 1
     return [tuple(numbers[start : start + each]) for start in range(0, len(numbers), each)]
 
 
