@@ -115,9 +115,9 @@ def test_two_commands_at_once_do_each_part_once(whole, pictures, tmp_path, monke
     assert bytes_in(tmp_path / "out") == bytes_in(whole.folder)
 
 
-def test_where_all_work_is_submitted_at_once_there_are_few_jobs(monkeypatch):
-    assert parts.divide_work([1, 3, 5], 1) == [(1,), (3,), (5,)]
-    divided = parts.divide_work(range(1, 1001), None)
+def test_for_a_scheduler_of_jobs_these_are_few(monkeypatch):
+    assert parts.divide_work([1, 3, 5], few=False) == [(1,), (3,), (5,)]
+    divided = parts.divide_work(range(1, 1001), few=True)
     assert len(divided) == 63
     assert [number for numbers in divided for number in numbers] == list(range(1, 1001))
     work = parts.PartsWork(Path("/o"), Path("/r"), "0", divided[1], Path("/b"))

@@ -66,7 +66,7 @@ def predict_parts(
     sources: Sequence[Source],
     out: Path,
     shard: str | None,
-    on: str | None,
+    on: str | Place | None,
     *,
     listener: ProgressListener | None = None,
 ) -> PredictedParts:
@@ -78,12 +78,13 @@ def predict_parts(
     # Processes of this machine answer with one each, jobs elsewhere with the cores that they are given.
     workers = 1 if place.kind == "local" and place.about else 0
     about = open_remote(data, run, run_hash, workers).about
+    executor = place.executor(out, data, listener)
     listener.on_step("Listing the images")
     manifest, missing = plan_parts(out, run_hash, paths, chosen)
-    executor = place.executor(out, data, listener)
     work = [
         PartsWork(out, run, run_hash, numbers, Path.cwd(), workers)
-        for numbers in divide_work(missing, executor.slots)
+        for numbers in divide_work(chosen.numbers(len(manifest.parts)), few=place.kind == "slurm")
+        if not missing.isdisjoint(numbers)
     ]
     done = itertools.count(1)
     listener.on_step(f"Predicting {counted(manifest.images, 'image')}")

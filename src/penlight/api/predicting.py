@@ -15,6 +15,7 @@ from penlight.runs.sources import Source, pictures
 
 if TYPE_CHECKING:
     from penlight.api.parts import PredictedParts
+    from penlight.experiments.executors.places import Place
     from penlight.experiments.progress import ProgressListener
 
 _SHOWN = 4
@@ -51,7 +52,7 @@ def predict(
     *,
     out: PathLike,
     shard: str | None = None,
-    on: str | None = None,
+    on: "str | Place | None" = None,
     listener: "ProgressListener | None" = None,
 ) -> "PredictedParts": ...
 
@@ -62,7 +63,7 @@ def predict(
     *,
     out: PathLike | None = None,
     shard: str | None = None,
-    on: str | None = None,
+    on: "str | Place | None" = None,
     listener: "ProgressListener | None" = None,
 ) -> "Predicted | PredictedParts":
     """Predict images with a run: its answer for each, calibrated probabilities, and what is unlike train.

@@ -589,6 +589,10 @@ def predict(
         str | None,
         Option(callback=_place, metavar="PLACE", help=f"With --out: where the files are made: {_PLACES}"),
     ] = None,
+    cluster: ClusterFile = None,
+    detach: Detach = False,
+    status: Status = False,
+    cancel: Cancel = False,
     json: Json = False,
 ) -> None:
     """Predict images with a run. Exit code 1 if one is unreadable; the others are predicted."""
@@ -599,11 +603,12 @@ def predict(
     if out is not None:
         from penlight.api.progress import PredictingView
 
-        with PredictingView(quiet=json) as listener:
-            made = pl.predict(run, paths, out=out, shard=shard, on=on, listener=listener)
+        place = _place_for(on, cluster, detach=detach, status=status, cancel=cancel)
+        with _shown_jobs(json), PredictingView(quiet=json) as listener:
+            made = pl.predict(run, paths, out=out, shard=shard, on=place, listener=listener)
         failed = print_parts(made, json)
-    elif shard is not None or on is not None:
-        raise typer.BadParameter("--shard and --on are for what is written to a folder; name it with --out.")
+    elif shard is not None or on is not None or cluster is not None or detach or status or cancel:
+        raise typer.BadParameter("Shards and jobs are for what is written to a folder; name it with --out.")
     else:
         failed = print_predictions(run, paths, csv, json)
     if failed:

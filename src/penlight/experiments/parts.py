@@ -186,7 +186,7 @@ def require_pyarrow() -> None:
         )
 
 
-def plan_parts(folder: Path, run_hash: str, sources: Sequence[Path], shard: Shard) -> tuple[PartsManifest, list[int]]:
+def plan_parts(folder: Path, run_hash: str, sources: Sequence[Path], shard: Shard) -> tuple[PartsManifest, set[int]]:
     """List the pictures of a folder of predictions, write what is needed to do the parts of a shard, and give the
     numbers of those that are missing.
 
@@ -201,7 +201,7 @@ def plan_parts(folder: Path, run_hash: str, sources: Sequence[Path], shard: Shar
         _require_same(folder, begun, run_hash, names)
     size = PART if begun is None else begun.images_per_part
     parts: list[str] = []
-    missing: list[int] = []
+    missing: set[int] = set()
     images = 0
     for number, pictures in enumerate(_divided(list_pictures(sources), size), 1):
         content = json.dumps([own.to_json() for own in pictures]).encode()
@@ -211,7 +211,7 @@ def plan_parts(folder: Path, run_hash: str, sources: Sequence[Path], shard: Shar
             raise _changed(folder, begun, number)
         if number in shard.numbers(number) and read_part(folder, number, run_hash, parts[-1]) is None:
             write_bytes(folder / _todo(number), content)
-            missing.append(number)
+            missing.add(number)
     if begun is not None and len(parts) < len(begun.parts):
         raise _changed(folder, begun, len(parts) + 1)
     if not images:
@@ -318,10 +318,10 @@ def read_parts(folder: Path) -> "pd.DataFrame":
     return cast("pd.DataFrame", table.to_pandas())
 
 
-def divide_work(numbers: Sequence[int], slots: int | None) -> list[tuple[int, ...]]:
-    """Give the parts that are done together: one at a time, but where all work is submitted at once, to a cluster,
-    several, so that there are no more than 64 jobs."""
-    each = 1 if slots is not None else max(1, -(-len(numbers) // _MOST_JOBS))
+def divide_work(numbers: Sequence[int], *, few: bool) -> list[tuple[int, ...]]:
+    """Give the parts that are done together: one at a time or, for jobs that a scheduler starts one by one, so many
+    that there are `few` jobs, at most 64. Which these are does not depend on what is done, so that jobs are known."""
+    each = max(1, -(-len(numbers) // _MOST_JOBS)) if few else 1
     return [tuple(numbers[start : start + each]) for start in range(0, len(numbers), each)]
 
 
