@@ -78,7 +78,7 @@ def _train(folder: Path) -> None:
         patch.setattr(store, "_draw", _draw)
         patch.setattr(page, "draw_svg", draw_svg)
         patch.setattr(record, "problems_of", lambda *_: ())
-        patch.setattr("penlight.reports.seeds_report", lambda *_: REPORT)
+        patch.setattr("penlight.reports.seeds_report", lambda *_, **__: REPORT)
         patch.setattr("penlight.reports.study.study_report", lambda *_: REPORT)
         for name, (dataset, recipe, overrides, seeds) in RUNS.items():
             if name != REPORTED:

@@ -92,4 +92,4 @@ def leave_reports_out(monkeypatch):
         ("reports.study", "study_report"),
         ("reports.tuning", "tuning_report"),
     ):
-        monkeypatch.setattr(f"penlight.{module}.{name}", lambda *_: "a report")
+        monkeypatch.setattr(f"penlight.{module}.{name}", lambda *_, **__: "a report")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from penlight.data import ViewedDataset
+from penlight.data.accesses import merge_reading
 from penlight.disk import is_inside
 from penlight.errors import RecipeError, RunError, first_line
 from penlight.evaluation import Decision, Sample
@@ -33,7 +34,6 @@ from penlight.runs import (
     RunFolder,
     RunWriter,
     answer,
-    machine,
     open_run,
     versions,
 )
@@ -46,7 +46,7 @@ from penlight.runs.folder import (
     clear_away,
 )
 from penlight.runs.holdings import KEEPS_IMAGES, MAPS_ALIKE, NEIGHBOURS, NOVELTY_RATES, keeps_images
-from penlight.runs.provenance import MarginRow, ProvenanceRecord
+from penlight.runs.provenance import MarginRow, ProvenanceRecord, machine_of_run
 from penlight.runs.scores import Scores
 from penlight.runs.scoring import decide_on, scores_of, without_images
 from penlight.tasks import Task
@@ -113,6 +113,7 @@ class RunSpec:
         """See `Work`."""
         listener.on_run_begin(self, self.group)
         run = open_run(self.folder)
+        merge_reading(run.provenance, self.folder.name)
         listener.on_run_end(run)
         return TrainedRun(run, None)
 
@@ -152,6 +153,7 @@ class RunSpec:
         if not self.images:
             require_no_images(done)
         clear_away(self.folder)
+        merge_reading(done.provenance, self.folder.name)
         return done
 
 
@@ -367,7 +369,7 @@ def provenance_of(recipe: Recipe, baselines: Baselines, seed: int, known: Mappin
         "data_md5": view.dataset.md5,
         "images": {name: len(split) for name, split in view.splits.items()},
         "versions": versions(),
-        "machine": machine(),
+        "machine": machine_of_run(),
         NOVELTY_RATES: baselines.novelty_rates,
         **known,
     }
