@@ -44,6 +44,7 @@ from penlight.runs.folder import (
     NOVELTY,
     PLAN,
     clear_away,
+    is_half_written,
 )
 from penlight.runs.holdings import KEEPS_IMAGES, MAPS_ALIKE, NEIGHBOURS, NOVELTY_RATES, keeps_images
 from penlight.runs.provenance import MarginRow, ProvenanceRecord, machine_of_run
@@ -145,7 +146,7 @@ class RunSpec:
 
     def done(self) -> RunFolder | None:
         """Give the run that is already complete in the folder; None if it is to be trained."""
-        if not is_inside(self.folder, MANIFEST):
+        if not is_inside(self.folder, MANIFEST) or is_half_written(self.folder, self.recipe.hash, self.seed):
             return None
         done = open_run(self.folder)
         if (done.recipe.hash, done.seed) != (self.recipe.hash, self.seed):
