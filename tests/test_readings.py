@@ -1,6 +1,7 @@
 """The record of readings of test: what is added, what a run keeps of it, and that it never stands in the way."""
 
 import json
+import platform
 import re
 from dataclasses import replace
 
@@ -13,9 +14,14 @@ from penlight.api import datasets
 from penlight.api.training import cross_validate_recipe, train_recipe
 from penlight.data import accesses as tested
 from penlight.data import record, store
-from penlight.data.accesses import TestAccessLog, accesses_of, accesses_text, recipes_of
+from penlight.data.accesses import TestAccessLog, accesses_of, accesses_text, merge_reading, recipes_of
+from penlight.errors import RunError
+from penlight.experiments.run import RunSpec
 from penlight.recipes import Data, Linear, Majority, Recipe
+from penlight.records import check_record
+from penlight.records.run import MachineReading
 from penlight.reports import run_card
+from penlight.reports.tables import provenance_groups
 from penlight.reports.verdict import read_before_words
 from penlight.runs import open_run
 from penlight.tasks import Ordinal
@@ -60,6 +66,93 @@ def test_each_run_adds_itself_and_its_baselines_and_keeps_how_many_other_recipes
     assert [kept(tmp_path / run) for run in runs] == [0, 0, 1, 1]
     assert "for 2 recipes" in accesses_text(found)
     assert "(train of c)" in accesses_text(found)
+
+
+def test_what_another_machine_read_is_added_once_by_the_machine_that_waited_for_it(small, tmp_path, monkeypatch):
+    monkeypatch.setenv("PENLIGHT_CACHE", str(tmp_path / "there"))
+    with monkeypatch.context() as there:
+        there.setattr(platform, "node", lambda: "node7")
+        train_recipe(LINEAR, out=tmp_path / "a", seeds=2)
+    spec = RunSpec(LINEAR, 0, tmp_path / "a" / "seed-0", group=tmp_path / "a")
+    # Where the cache is one, nothing is added.
+    lines = accesses_of(small)
+    spec.read(pl.ProgressListener())
+    assert accesses_of(small) == lines
+    monkeypatch.setenv("PENLIGHT_CACHE", str(tmp_path / "here"))
+    assert accesses_of(small) == []
+    for _ in range(2):
+        spec.read(pl.ProgressListener())
+        train_recipe(LINEAR, out=tmp_path / "a", seeds=2)
+        found = accesses_of(small)
+        assert found == [line for line in lines if line.by != "baseline"]
+        assert [(line.run, line.node) for line in found] == [("seed-0", "node7"), ("seed-1", "node7")]
+    assert accesses_text(found).startswith("On 2 machines the test images have been read 2 times, for 1 recipe,")
+    other = LINEAR.model_copy(update={"model": Linear(components=4)})
+    train_recipe(other, out=tmp_path / "b")
+    assert kept(tmp_path / "b") == 1
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"dataset": "../../../outside"},
+        {"dataset": "a/b"},
+        {"dataset": ".hidden"},
+        {"data_md5": "../../x"},
+        {"test_reading": None},
+    ],
+)
+def test_a_run_that_names_something_else_adds_nothing(small, tmp_path, changed):
+    train_recipe(LINEAR, out=tmp_path / "a")
+    before = accesses_of(small), sorted(tmp_path.rglob("*"))
+    merge_reading({**open_run(tmp_path / "a").provenance, **changed}, "a")
+    assert (accesses_of(small), sorted(tmp_path.rglob("*"))) == before
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"time": "2026-11-24T10:00:00Z\nx"},
+        {"time": "1826-11-24T10:00:00Z"},
+        {"time": 3},
+        {"by": "x" * 501},
+        {"by": "\x1b[31m"},
+        {"node": ["node7"]},
+        {"node": None},
+    ],
+)
+def test_a_reading_that_is_none_is_refused_with_its_run(changed):
+    own = {"time": "2026-11-24T10:00:00Z", "by": "train", "node": "node7"}
+    check_record(MachineReading, own, "a reading")
+    with pytest.raises(RunError, match="a reading"):
+        check_record(MachineReading, own | changed, "a reading")
+
+
+def test_the_record_is_held_while_a_line_is_added(small, monkeypatch):
+    """Appending is not whole on a shared disk: lines of two machines would overwrite one another."""
+    held, locked = [], disk.locked
+    monkeypatch.setattr(disk, "locked", lambda path: (held.append(path.name), locked(path))[1])
+    TestAccessLog(small, "train").add("native", "a" * 64)
+    assert [name.endswith(".jsonl.lock") for name in held] == [True]
+
+
+def test_names_of_machines_stay_with_their_owner(small, tmp_path, monkeypatch):
+    monkeypatch.setattr(platform, "node", lambda: "secret-host-7")
+    train_recipe(LINEAR, out=tmp_path / "a")
+    made = open_run(tmp_path / "a").provenance
+    assert made["machine"]["node"] == made["test_reading"]["node"] == "secret-host-7"
+    assert made["machine"]["processor"]
+    assert made["machine"]["blas_threads"] >= 1
+    pl.export_for_sharing(tmp_path / "a", tmp_path / "copy")
+    for folder in ("a", "copy"):
+        for path in (tmp_path / folder).rglob("*"):
+            if path.is_file() and path != tmp_path / "a" / "provenance.json":
+                assert b"secret-host-7" not in path.read_bytes(), path
+    assert open_run(tmp_path / "copy").provenance["machine"]["processor"] == made["machine"]["processor"]
+    content = make_content(Ordinal(LABELS), Ordinal(LABELS).encode(np.arange(60) % 4))
+    shown = dict(provenance_groups(replace(content, provenance=made)))
+    assert "blas threads" in dict(shown["Machine"])
+    assert "secret-host-7" not in repr(shown)
 
 
 def test_scoring_kept_answers_again_is_no_reading(small, tmp_path):

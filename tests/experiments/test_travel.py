@@ -1,12 +1,15 @@
 """What must travel to other machines: work is refused where its folder, cache or versions are others, and what all
 runs need is computed once."""
 
+import errno
 import json
+import os
 
 import pytest
 
 from penlight import disk
 from penlight.api.requests import resolve_recipe
+from penlight.errors import StorageError
 from penlight.experiments.executors import prepare
 from penlight.experiments.executors.prepare import Prepare, submitted_to
 from penlight.experiments.executors.worker import do_job
@@ -98,3 +101,17 @@ def test_a_folder_that_cannot_be_written_is_said_at_submission(own_folders):
     (own_folders / "file").write_bytes(b"")
     with pytest.raises(disk.StorageError, match="every node sees"):
         submitted_to(own_folders / "file" / "runs")
+
+
+def test_a_full_shared_disk_is_said_by_the_job_and_at_submission(own_folders, job, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    answer = do_job(job, OpenedData(QUIET))
+    assert answer["error"].startswith("The disk is full: ")
+    assert answer["remedy"].startswith("Free some space.")
+    with pytest.raises(StorageError, match="The disk is full: .* Free some space. Choose a folder"):
+        submitted_to(own_folders / "another")
+    assert not [path for path in own_folders.rglob("*.part") if path.is_file()]
+    assert not list((own_folders / "another").iterdir())

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from penlight.data import ViewedDataset
+from penlight.data.accesses import merge_reading
 from penlight.disk import is_inside
 from penlight.errors import RecipeError, RunError, first_line
 from penlight.evaluation import Decision, Sample
@@ -33,7 +34,6 @@ from penlight.runs import (
     RunFolder,
     RunWriter,
     answer,
-    machine,
     open_run,
     versions,
 )
@@ -44,9 +44,10 @@ from penlight.runs.folder import (
     NOVELTY,
     PLAN,
     clear_away,
+    is_half_written,
 )
 from penlight.runs.holdings import KEEPS_IMAGES, MAPS_ALIKE, NEIGHBOURS, NOVELTY_RATES, keeps_images
-from penlight.runs.provenance import MarginRow, ProvenanceRecord
+from penlight.runs.provenance import MarginRow, ProvenanceRecord, machine_of_run
 from penlight.runs.scores import Scores
 from penlight.runs.scoring import decide_on, scores_of, without_images
 from penlight.tasks import Task
@@ -113,6 +114,7 @@ class RunSpec:
         """See `Work`."""
         listener.on_run_begin(self, self.group)
         run = open_run(self.folder)
+        merge_reading(run.provenance, self.folder.name)
         listener.on_run_end(run)
         return TrainedRun(run, None)
 
@@ -144,7 +146,7 @@ class RunSpec:
 
     def done(self) -> RunFolder | None:
         """Give the run that is already complete in the folder; None if it is to be trained."""
-        if not is_inside(self.folder, MANIFEST):
+        if not is_inside(self.folder, MANIFEST) or is_half_written(self.folder, self.recipe.hash, self.seed):
             return None
         done = open_run(self.folder)
         if (done.recipe.hash, done.seed) != (self.recipe.hash, self.seed):
@@ -152,6 +154,7 @@ class RunSpec:
         if not self.images:
             require_no_images(done)
         clear_away(self.folder)
+        merge_reading(done.provenance, self.folder.name)
         return done
 
 
@@ -367,7 +370,7 @@ def provenance_of(recipe: Recipe, baselines: Baselines, seed: int, known: Mappin
         "data_md5": view.dataset.md5,
         "images": {name: len(split) for name, split in view.splits.items()},
         "versions": versions(),
-        "machine": machine(),
+        "machine": machine_of_run(),
         NOVELTY_RATES: baselines.novelty_rates,
         **known,
     }

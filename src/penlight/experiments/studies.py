@@ -40,7 +40,7 @@ from penlight.runs import Answers, RunFolder, open_run, read_claim
 from penlight.runs.dataset import seen_by
 from penlight.runs.evidence import checks_kept, headline_kept
 from penlight.runs.files import is_sound
-from penlight.runs.folder import MANIFEST, SUMMARY, run_folder_in, run_folders
+from penlight.runs.folder import MANIFEST, SUMMARY, is_half_written, run_folder_in, run_folders
 from penlight.runs.groups import REPORT, STUDY, open_group, unseal
 from penlight.runs.holdings import is_shared
 from penlight.runs.scores import SeedsSummary
@@ -188,7 +188,8 @@ def plan_study(
     for row in study.rows:
         for seed in range(study.seeds_of(row)):
             path = run_folder_in(folder, row.id, f"seed-{seed}")
-            found = open_run(path).read_once() if is_inside(path, MANIFEST) else None
+            complete = is_inside(path, MANIFEST) and not is_half_written(path, recipes[row.id].hash, seed)
+            found = open_run(path).read_once() if complete else None
             state = _state(path, found, recipes[row.id], seed, data_md5)
             plan = planned[row.id][1] if row.id in planned else None
             runs.append(PlannedRun(row, recipes[row.id], seed, path, state, found, plan))

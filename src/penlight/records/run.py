@@ -15,6 +15,9 @@ def _plain(name: str) -> str:
     return name
 
 
+READING = "test_reading"
+"""The key of provenance.json under which a run keeps when it read test."""
+
 FileName = Annotated[Name, AfterValidator(_plain)]
 
 
@@ -43,6 +46,14 @@ class ClaimRecord(Record):
 
     recipe_hash: Name
     seed: Seed
+
+
+class MachineReading(Record):
+    """When a run read test, what of it did, and on which machine; see `data.accesses`."""
+
+    time: Annotated[str, Field(strict=True, pattern=r"^2\d{3}-\d\d-\d\dT\d\d:\d\d:\d\dZ$")]
+    by: Name
+    node: Name
 
 
 class TaskRecord(Record):

@@ -12,6 +12,7 @@ from penlight.evaluation.rows import Score, class_of, find_row
 from penlight.reports.content import ComparedBaseline, RunContent
 from penlight.reports.displays.base import columns_shown
 from penlight.reports.words import NO_VALUE, duration, interval, metric_words, number, plain, sentence, threshold
+from penlight.runs.provenance import without_names
 from penlight.tasks import Task
 
 _TIMES = {"fit": "training", "total": "in all, with baselines and scores"}
@@ -106,7 +107,7 @@ def _thresholds(task: Task, thresholds: NDArray[np.float64] | None, notes: Seque
 
 def provenance_groups(content: RunContent) -> list[tuple[str, list[tuple[str, str]]]]:
     """Group how a run was made: title, then name and value; what is unknown is said to be."""
-    about = content.provenance
+    about = without_names(content.provenance)
     rest = [(name.capitalize(), _pairs(about.get(name, {}))) for name in ("machine", "versions", "hashes")]
     if content.made_elsewhere:
         return rest

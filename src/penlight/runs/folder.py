@@ -126,6 +126,8 @@ class RunWriter:
     def _claim(self) -> None:
         claim = {"recipe_hash": self.recipe.hash, "seed": self.seed}
         require_no_link(self.state)
+        if is_half_written(self.path, self.recipe.hash, self.seed):
+            remove_inside(self.path, MANIFEST)
         if os.path.lexists(self.path / MANIFEST):
             raise RunError(f"{self.path} already holds a complete run.", "Choose another folder with --out.")
         held = read_claim(self.path)
@@ -142,12 +144,13 @@ class RunWriter:
         self.write("recipe.toml", self.recipe.to_toml())
 
     def _lost_its_claim(self) -> bool:
-        """Say whether the folder is that of an unfinished run of this recipe whose claim is damaged."""
+        """Say whether the folder is that of an unfinished run of this recipe whose claim is damaged; then the recipe
+        that lies there may be cut off, or end in zeros, as a disk leaves files of a machine that died."""
         try:
-            known = read_if_there(self.path, "recipe.toml")
+            known = read_if_there(self.path, "recipe.toml") or b""
         except RunError:
             return False
-        return self.state.is_dir() and known == self.recipe.to_toml().encode()
+        return self.state.is_dir() and self.recipe.to_toml().encode().startswith(known.rstrip(b"\0"))
 
     @property
     def state(self) -> Path:
@@ -232,6 +235,20 @@ def clear_away(path: Path) -> None:
         with FolderHold(path):
             drop_state(path)
             remove_orphans(path)
+
+
+def is_half_written(path: Path, recipe_hash: str, seed: int) -> bool:
+    """Say whether a manifest is damaged that lies beside what an unfinished run of this recipe and seed needs to go
+    on, as a machine leaves it that dies while it writes."""
+    if read_claim(path) != {"recipe_hash": recipe_hash, "seed": seed}:
+        return False
+    content = read_if_there(path, MANIFEST)
+    try:
+        if content is not None:
+            _manifest_of(path, content)
+    except RunError:
+        return True
+    return False
 
 
 def is_untidy(path: Path) -> bool:

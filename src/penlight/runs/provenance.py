@@ -3,16 +3,21 @@
 import os
 import platform
 import sys
+from collections.abc import Mapping
 from dataclasses import field
 from functools import cache
 from importlib import metadata
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
 from penlight.evaluation.novelty_rates import NoveltyRates
 from penlight.records import Count, Counts, Finite, Flag, Name, Number, Record, Seed, SideIfKnown, Text, Whole
+from penlight.records.run import READING, MachineReading
+
+NODE = "node"
+"""The key of a machine's name; it is in provenance.json alone, not in reports, shared copies or what is served."""
 
 _PACKAGES = ("penlight", "numpy", "scipy", "scikit-learn", "pandas", "matplotlib", "keras", "tensorflow-cpu",
              "tensorflow", "jax", "onnxruntime")  # fmt: skip
@@ -71,6 +76,7 @@ class ProvenanceRecord(Record):
     cut_for_time: Text = ""
     final: Literal["ensemble", "refit"] | None = None
     test_readings_before: Count | None = None
+    test_reading: MachineReading | None = None
     keeps_images: Flag = True
     maps_alike: Finite | None = None
     novelty: NoveltyRates | None = None
@@ -99,6 +105,34 @@ def machine() -> dict[str, str | int]:
     if sys.platform == "linux":
         about["memory_gib"] = round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30)
     return about
+
+
+def machine_of_run() -> dict[str, str | int]:
+    """Give what `machine` gives, the name of the machine, the kernels of BLAS, which depend on the kind of processor,
+    and the threads that compute in this process: those of BLAS and, where TensorFlow is loaded, its threads for a
+    kernel and its kernels at once. Together they decide the last digits."""
+    from threadpoolctl import threadpool_info
+
+    about = {**machine(), NODE: platform.node()}
+    for own in threadpool_info():
+        if own["user_api"] == "blas":
+            about["blas"] = f"{own['internal_api']} {own.get('architecture') or ''}".strip()
+            about["blas_threads"] = own["num_threads"]
+    if (tensorflow := sys.modules.get("tensorflow")) is not None:
+        threads = tensorflow.config.threading
+        for name, known in (("INTRAOP", threads.get_intra_op_parallelism_threads),
+                            ("INTEROP", threads.get_inter_op_parallelism_threads)):  # fmt: skip
+            said = os.environ.get(f"TF_NUM_{name}_THREADS", "")
+            about[f"tensorflow_{name.lower()}_threads"] = int(said) if said.isdecimal() else known()
+    return about
+
+
+def without_names(provenance: Mapping[str, Any]) -> dict[str, Any]:
+    """Leave out of provenance.json what is for its owner alone: names of machines, and when they read test."""
+    kept = {key: value for key, value in provenance.items() if key != READING}
+    if "machine" in kept:
+        kept["machine"] = {key: value for key, value in kept["machine"].items() if key != NODE}
+    return kept
 
 
 def _processor() -> str:

@@ -28,6 +28,7 @@ from penlight.runs.files import json_text
 from penlight.runs.holdings import KEEPS_IMAGES, MAPS_ALIKE, NOVELTY_RATES, SHARED
 from penlight.runs.modelfile import check_model
 from penlight.runs.predictions import Predictions, predictions_from_bytes, to_bytes
+from penlight.runs.provenance import without_names
 from penlight.runs.scores import FoldsSummary, Scores, SeedsSummary
 
 _KEPT_PROVENANCE = (
@@ -103,7 +104,7 @@ def shared_provenance(
     provenance: Mapping[str, Any], recipe: Recipe, dataset: str, maps_alike: float | None, shared: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Keep of provenance.json what is known to hold no path, and say that this is a copy."""
-    kept = {key: provenance[key] for key in _KEPT_PROVENANCE if key in provenance}
+    kept = without_names({key: provenance[key] for key in _KEPT_PROVENANCE if key in provenance})
     marks = {KEEPS_IMAGES: False, MAPS_ALIKE: maps_alike, SHARED: dict(shared)}
     return {"recipe_hash": recipe.hash, "dataset": dataset} | kept | marks
 

@@ -19,6 +19,7 @@ from penlight.errors import NoEncoderError, PenlightError, PictureError
 from penlight.formats import KINDS
 from penlight.numbers import counted
 from penlight.records import json_text, plain
+from penlight.runs.provenance import without_names
 from penlight.runs.remote import Prediction, about_of, image_of, message, predictions_of
 from penlight.runs.sources import InputPicture
 from penlight.serve import explaining, pages, schema
@@ -327,7 +328,9 @@ def _add_listing(app: FastAPI, service: _Service) -> None:
         registered = await service.run(run)
         about = await service.about(registered) if registered.links.predict else None
         own = registered.run
-        return _answer(schema.RunDetail(registered.listed, own.metrics, own.provenance, plain(own.recipe), about))
+        return _answer(
+            schema.RunDetail(registered.listed, own.metrics, without_names(own.provenance), plain(own.recipe), about)
+        )
 
     @app.get(
         "/api/v1/groups/{group}", response_model=schema.GroupDetail, responses=_errors(404), summary="Show a group"
