@@ -139,6 +139,16 @@ def test_programs_read_a_line_of_json_for_each_change(clock, capsys):
     assert [event["about"] for event in events if event["state"] == "failed"] == [WHY]
 
 
+def test_what_is_left_of_a_tuning_is_not_known_by_its_jobs(clock, in_terminal):
+    view = in_terminal(TuningView())
+    for second, state in enumerate(("waiting", "running", "done")):
+        clock[0] += 60 * second
+        view.on_job("trial-1", state, "")
+    view.on_job("trial-2", "running", "")
+    assert drawn(view, 80).splitlines()[0].split() == ["waiting", "running", "done", "failed"]
+    assert drawn(view, 80).splitlines()[1].split() == ["trials", "0", "1", "1", "0"]
+
+
 def test_of_a_tuning_failures_are_lines_and_the_rest_is_said_of_trials(capsys):
     view = TuningView()
     for state in ("waiting", "running", "done"):
