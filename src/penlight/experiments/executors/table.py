@@ -1,5 +1,6 @@
 """How far the parts of an experiment are that are done elsewhere: counted by row, with the time left."""
 
+import contextlib
 import html
 import re
 import textwrap
@@ -8,11 +9,18 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
 
+from penlight.errors import RunError
 from penlight.escaping import printable
 from penlight.experiments.executors.work import JobState
 from penlight.numbers import counted, time_text
 from penlight.records import Record
+from penlight.runs import open_run
+
+if TYPE_CHECKING:
+    from penlight.experiments.executors.jobs import Jobs
 
 STATES: tuple[JobState, ...] = ("waiting", "running", "done", "failed")
 HEADS = ("", *STATES, "time left")
@@ -164,6 +172,23 @@ class JobTable:
 
 
 _ENDLESS = 10_000
+
+
+def table_of(jobs: "Jobs") -> JobTable:
+    """Count the jobs of a folder; what a part takes is what the runs that are done took."""
+    table, now = JobTable(), time.time()
+    for row in jobs.rows:
+        table.tell(JobEvent(now, row.name, "waiting", ""))
+    for row in sorted(jobs.rows, key=lambda row: row.state == "running"):
+        begun = now
+        with contextlib.suppress(RunError, KeyError, TypeError, ValueError):
+            if row.state == "running":
+                begun = datetime.fromisoformat(row.since).timestamp()
+            elif row.state == "done":
+                run = open_run(jobs.folder / row.name)
+                table.tell(JobEvent(now - run.provenance["durations"]["total"], row.name, "running", ""))
+        table.tell(JobEvent(begun, row.name, row.state, row.said))
+    return table
 
 
 def row_of(name: str) -> str:
