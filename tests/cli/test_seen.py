@@ -6,11 +6,16 @@ import os
 import sys
 import threading
 import time
+from datetime import datetime
+from types import SimpleNamespace
 
 import pytest
 from rich.console import Console
 
 from penlight.api.progress import StudyView, TrainingView, TuningView, _Bar
+from penlight.cli.show.jobs import print_jobs
+from penlight.experiments.executors import table
+from penlight.experiments.executors.jobs import JobRow, Jobs
 from penlight.experiments.executors.table import JobEvent, JobTable, row_of
 from tests.cli.test_terminal import GOLDEN, UPDATE
 from tests.test_run import Notebook
@@ -139,6 +144,16 @@ def test_programs_read_a_line_of_json_for_each_change(clock, capsys):
     assert [event["about"] for event in events if event["state"] == "failed"] == [WHY]
 
 
+def test_what_is_left_of_a_tuning_is_not_known_by_its_jobs(clock, in_terminal):
+    view = in_terminal(TuningView())
+    for second, state in enumerate(("waiting", "running", "done")):
+        clock[0] += 60 * second
+        view.on_job("trial-1", state, "")
+    view.on_job("trial-2", "running", "")
+    assert drawn(view, 80).splitlines()[0].split() == ["waiting", "running", "done", "failed"]
+    assert drawn(view, 80).splitlines()[1].split() == ["trials", "0", "1", "1", "0"]
+
+
 def test_of_a_tuning_failures_are_lines_and_the_rest_is_said_of_trials(capsys):
     view = TuningView()
     for state in ("waiting", "running", "done"):
@@ -175,42 +190,64 @@ def test_parts_are_counted_by_row(name, row):
 
 
 def told_of(clock, *events):
-    table = JobTable()
+    counted = JobTable()
     for seconds, name, state in events:
         clock[0] = seconds
-        table.tell(JobEvent(seconds, name, state, ""))
-    return table
+        counted.tell(JobEvent(seconds, name, state, ""))
+    return counted
 
 
 def test_the_time_left_is_the_mean_of_what_is_done_over_what_runs_at_once(clock):
     waiting = [(0, f"seed-{n}", "waiting") for n in range(6)]
     began = [(0, "seed-0", "running"), (0, "seed-1", "running")]
-    table = told_of(clock, *waiting, *began)
-    assert (table.rows()[0].seconds, table.rows()[0].is_known) == (0.0, False)
-    table = told_of(clock, *waiting, *began, (100, "seed-0", "done"))
+    counted = told_of(clock, *waiting, *began)
+    assert (counted.rows()[0].seconds, counted.rows()[0].is_known) == (0.0, False)
+    counted = told_of(clock, *waiting, *began, (100, "seed-0", "done"))
     # One runs and is nearly done, four wait, two run at once.
-    assert table.rows()[0].seconds == pytest.approx(4 * 100 / 2)
-    table = told_of(
+    assert counted.rows()[0].seconds == pytest.approx(4 * 100 / 2)
+    counted = told_of(
         clock, *waiting, *began, (100, "seed-0", "done"), (100, "seed-2", "running"), (150, "seed-1", "done")
     )
-    assert table.rows()[0].seconds == pytest.approx((75 + 3 * 125) / 2)
-    assert table.rows()[0].is_known
+    assert counted.rows()[0].seconds == pytest.approx((75 + 3 * 125) / 2)
+    assert counted.rows()[0].is_known
 
 
 def test_a_row_of_which_none_is_done_makes_the_time_left_a_lower_bound(clock):
-    table = told_of(clock, (0, "a/seed-0", "running"), (60, "a/seed-0", "done"), (60, "b/seed-0", "waiting"),
+    counted = told_of(clock, (0, "a/seed-0", "running"), (60, "a/seed-0", "done"), (60, "b/seed-0", "waiting"),
                     (60, "a/seed-1", "waiting"))  # fmt: skip
-    *_, whole = table.rows()
+    *_, whole = counted.rows()
     assert (whole.seconds, whole.is_known) == (60.0, False)
     assert whole.words == "2 waiting, 1 done, at least 1 min left"
 
 
+def test_jobs_that_nobody_waits_for_are_counted_by_row_and_those_at_work_are_listed(capsys, monkeypatch, tmp_path):
+    since = datetime.fromtimestamp(time.time() - 60).isoformat()
+    rows = [JobRow(f"cnn/seed-{seed}", "waiting", f"17_{seed}", said="Priority") for seed in range(4)]
+    rows[1] = JobRow("cnn/seed-1", "running", "17_1", "node-4", since, "epoch 3/20")
+    rows += [JobRow("linear/seed-0", "failed", "17_4", said="OOM"), JobRow("linear/seed-1", "done")]
+    monkeypatch.setattr(table, "open_run", lambda folder: SimpleNamespace(provenance={"durations": {"total": 300.0}}))
+    jobs = Jobs(tmp_path, (*rows, JobRow("cnn/seed-4", "done")))
+    print_jobs(jobs)
+    out = capsys.readouterr().out
+    assert [line.split() for line in out.splitlines()[:4]] == [
+        ["waiting", "running", "done", "failed", "time", "left"],
+        ["cnn", "3", "1", "1", "0", "about", "19", "min"],
+        ["linear", "0", "0", "1", "1"],
+        ["all", "3", "1", "2", "1", "about", "19", "min"],
+    ]
+    assert "cnn/seed-1     running  17_1  node-4" in out
+    assert "linear/seed-0  failed" in out
+    assert "Priority" not in out
+    print_jobs(jobs, full=True)
+    assert capsys.readouterr().out.count("Priority") == 3
+
+
 def test_a_part_that_is_put_back_waits_again(clock):
-    table = told_of(clock, (0, "a/seed-0", "waiting"), (1, "a/seed-0", "running"), (2, "a/seed-0", "waiting"))
-    assert table.rows()[0].counts == (1, 0, 0, 0)
-    assert (table.total, table.open, table.done) == (1, 1, 0)
-    assert not table.tell(JobEvent(3, "a/seed-0", "waiting", ""))
-    assert table.tell(JobEvent(3, "a/seed-0", "waiting", "Priority"))
+    counted = told_of(clock, (0, "a/seed-0", "waiting"), (1, "a/seed-0", "running"), (2, "a/seed-0", "waiting"))
+    assert counted.rows()[0].counts == (1, 0, 0, 0)
+    assert (counted.total, counted.open, counted.done) == (1, 1, 0)
+    assert not counted.tell(JobEvent(3, "a/seed-0", "waiting", ""))
+    assert counted.tell(JobEvent(3, "a/seed-0", "waiting", "Priority"))
 
 
 def test_threads_may_tell_at_once_while_it_is_drawn(in_terminal):

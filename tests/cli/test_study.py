@@ -1,8 +1,11 @@
 """Studies end to end on a small drawn dataset: kept, continued, changed, reported; by the API and by the command."""
 
+import contextlib
 import json
 import re
+import shlex
 import shutil
+from concurrent.futures import Future
 from pathlib import Path
 
 import pytest
@@ -13,8 +16,11 @@ from penlight.data import store
 from penlight.errors import PenlightError, RunError
 from penlight.evaluation import find_row
 from penlight.experiments import studies as study
+from penlight.experiments.executors import places
+from penlight.experiments.executors.work import WorkFailedError
+from penlight.experiments.opened import OpenedData
 from penlight.experiments.studies import StudyProgress
-from penlight.runs import open_run
+from penlight.runs import RunWriter, open_run
 from penlight.tasks import MultiLabel, Ordinal
 from tests.conftest import LABELS, small_dataset
 from tests.stubs import stub_fit
@@ -299,3 +305,87 @@ def test_an_incomplete_study_has_no_report(small, write, tmp_path):
 def test_the_time_left_is_at_least_what_is_known(capsys, own, after, known, said):
     StudyView().on_run(StudyProgress("The cnn", 1, 4, 9, own, after, known))
     assert capsys.readouterr().err.strip() == f"run 4/9  The cnn, seed 1  {said}".strip()
+
+
+class Elsewhere:
+    """A place that does parts as another process would; those of `fails` fail."""
+
+    slots, outlives = 2, False
+
+    def __init__(self, listener, fails):
+        self.data, self.listener, self.fails = OpenedData(pl.ProgressListener()), listener, fails
+
+    def submit(self, work):
+        self.listener.on_job(work.name, "waiting", "")
+        self.listener.on_job(work.name, "running", "node-4")
+        future = Future()
+        if work.name == self.fails:
+            with contextlib.suppress(RuntimeError), RunWriter(work.folder, work.recipe, work.seed):
+                raise RuntimeError
+            self.listener.on_job(work.name, "failed", "No GPU.")
+            future.set_exception(WorkFailedError(work.name, "No GPU.", repeated=work.repeated))
+        else:
+            work.do(self.data, pl.ProgressListener())
+            self.listener.on_job(work.name, "done", "")
+            future.set_result(work.read(self.listener))
+        return future
+
+    def flush(self):
+        pass
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        pass
+
+
+@pytest.fixture
+def elsewhere(monkeypatch):
+    """Let --on local:2 be such a place."""
+
+    def of(fails=""):
+        monkeypatch.setattr(places, "Processes", lambda slots, listener: Elsewhere(listener, fails))
+
+    of()
+    return of
+
+
+def test_of_a_study_elsewhere_each_change_is_a_line_of_json_and_the_result_stands_alone(
+    small, write, penlight, elsewhere, tmp_path
+):
+    words = "study", write(QUICK), "--out", tmp_path / "out", "--on", "local:2"
+    code, out, err = penlight(*words, "--json")
+    assert code == 0
+    assert json.loads(out)["tables"][0]["rows"][0]["id"] == "quick"
+    events = [json.loads(line) for line in err.splitlines()]
+    changes = [(event["name"], event["state"]) for event in events]
+    assert changes[:2] == [("quick/seed-0", "waiting"), ("quick/seed-1", "waiting")]
+    assert changes[2:] == [(f"quick/seed-{seed}", state) for seed in range(2) for state in ("running", "done")]
+    assert all(event["about"] == ("node-4" if event["state"] == "running" else "") for event in events)
+
+
+def test_of_a_study_elsewhere_a_failed_run_is_named_and_the_command_that_repeats_it_is_right(
+    small, write, penlight, elsewhere, tmp_path
+):
+    folder = tmp_path / "an own place"
+    words = "study", write(QUICK), "--out", folder, "--on", "local:2"
+    elsewhere(fails="quick/seed-1")
+    code, out, err = penlight(*words)
+    assert (code, out) == (1, "")
+    assert "run 1/2" not in err
+    lines = err.splitlines()
+    assert "quick/seed-0 done  (1 waiting, 1 done, " in lines[3]
+    assert lines[4] == "quick/seed-1 failed: No GPU.  (1 done, 1 failed)"
+    assert lines[5].startswith(
+        "Error: 1 of 2 parts failed: quick/seed-1 (No GPU). The same command goes on from there."
+    )
+    again = lines[5].partition("Repeat quick/seed-1 here: penlight ")[2]
+    assert penlight(*shlex.split(again))[0] == 0
+    elsewhere()
+    run = folder / "quick" / "seed-1"
+    before = (run / "predictions-test.npz").read_bytes()
+    code, out, err = penlight(*words)
+    assert code == 0
+    assert "failed" not in err
+    assert (run / "predictions-test.npz").read_bytes() == before

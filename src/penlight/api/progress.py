@@ -42,6 +42,7 @@ class OneLine(ProgressListener):
     """
 
     worded: Callable[[str], str] = staticmethod(lambda text: text)
+    grows = False
 
     def __init__(self, *, timed: bool = False, quiet: bool = False) -> None:
         self._timed, self._quiet = timed, quiet
@@ -69,7 +70,7 @@ class OneLine(ProgressListener):
 
         event = JobEvent(round(time.time(), 3), name, state, about)
         with self._lock:
-            self._jobs = self._jobs or JobTable()
+            self._jobs = self._jobs or JobTable(grows=self.grows)
             if not self._jobs.tell(event):
                 return
             if self._quiet:
@@ -314,6 +315,8 @@ def _left(place: "StudyProgress", own: float | None) -> str:
 
 class TuningView(OneLine):
     """Draws a tuning on one line: the trial, the best so far, the epoch, time left."""
+
+    grows = True
 
     def __init__(self, *, quiet: bool = False) -> None:
         super().__init__(quiet=quiet)

@@ -97,7 +97,7 @@ def _place_for(on: str | None, cluster: Path | None, *, detach: bool, status: bo
 
 
 @contextlib.contextmanager
-def _shown_jobs(json: bool) -> Iterator[None]:
+def _shown_jobs(json: bool, full: bool) -> Iterator[None]:
     """Print the jobs where the command ends with them."""
     from penlight.experiments.executors.jobs import Detached
 
@@ -106,7 +106,7 @@ def _shown_jobs(json: bool) -> Iterator[None]:
     except Detached as left:
         from penlight.cli.show.jobs import print_jobs
 
-        give(left.jobs, json, print_jobs)
+        give(left.jobs, json, lambda jobs: print_jobs(jobs, full))
         raise typer.Exit from left
 
 
@@ -223,7 +223,7 @@ def train(
     place = _place_for(on, cluster, detach=detach, status=status, cancel=cancel)
     _name_images(dataset, images)
     # What code of the user's prints is no part of the JSON.
-    with _shown_jobs(json), contextlib.redirect_stdout(sys.stderr if json else sys.stdout):
+    with _shown_jobs(json, full), contextlib.redirect_stdout(sys.stderr if json else sys.stdout):
         with TrainingView(quiet=json) as shown:
             data: dict[str, Any] = {"view": view, "size": size, "budget": budget, "listener": shown}
             asked = requests.request(dataset, recipe, overrides or [], **data)
@@ -289,7 +289,7 @@ def study(
         give(pl.plan_study(name, **asked, out=out, seeds=seeds), json, print_plan)
         return
     place = _place_for(on, cluster, detach=detach, status=status, cancel=cancel)
-    with _shown_jobs(json), StudyView(quiet=json) as listener:
+    with _shown_jobs(json, full), StudyView(quiet=json) as listener:
         how: dict[str, Any] = {"images": not no_images, "track": track, "on": place, "listener": listener}
         result = pl.study(name, **asked, out=out, seeds=seeds, **how)
     give(result, json, lambda made: print_studied(made, full))

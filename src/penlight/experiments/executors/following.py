@@ -141,6 +141,7 @@ class SlurmJobs:
             self._ledger.write(rows)
         for (work, future), done in zip(asked, finished, strict=True):
             if done:
+                self._listener.on_job(work.name, "done", "")
                 future.set_result(work.read(self._listener))
         for part in parts:
             self._tell(part, "waiting", "")
@@ -300,7 +301,7 @@ class SlurmJobs:
     def _fail(self, part: _Part, error: WorkFailedError) -> None:
         self._open.remove(part)
         self._tell(part, "failed", error.why)
-        part.future.set_exception(error)
+        part.future.set_exception(WorkFailedError(error.name, error.why, error.advice, part.work.repeated))
 
     def _tell(self, part: _Part, state: JobState, about: str) -> None:
         if part.shown != (state, about):

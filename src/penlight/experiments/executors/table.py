@@ -1,5 +1,6 @@
 """How far the parts of an experiment are that are done elsewhere: counted by row, with the time left."""
 
+import contextlib
 import html
 import re
 import textwrap
@@ -8,11 +9,18 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
 
+from penlight.errors import RunError
 from penlight.escaping import printable
 from penlight.experiments.executors.work import JobState
 from penlight.numbers import counted, time_text
 from penlight.records import Record
+from penlight.runs import open_run
+
+if TYPE_CHECKING:
+    from penlight.experiments.executors.jobs import Jobs
 
 STATES: tuple[JobState, ...] = ("waiting", "running", "done", "failed")
 HEADS = ("", *STATES, "time left")
@@ -61,9 +69,11 @@ class JobCounts:
 
 
 class JobTable:
-    """The parts of an experiment by name, as a place tells of them, in any thread."""
+    """The parts of an experiment by name, as a place tells of them, in any thread. Of a list that `grows` it is not
+    known how many there will be, and so no time is."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, grows: bool = False) -> None:
+        self._grows = grows
         self._jobs: dict[str, JobEvent] = {}
         self._states: Counter[JobState] = Counter()
         self._seconds: dict[str, list[float]] = {}
@@ -123,8 +133,8 @@ class JobTable:
     def _row(self, row: str, events: Sequence[JobEvent], slots: int) -> JobCounts:
         counts = tuple(sum(event.state == state for event in events) for state in STATES)
         known = self._seconds.get(row)
-        if not known:
-            return JobCounts(row, counts, 0.0, not counts[0] + counts[1])
+        if self._grows or not known:
+            return JobCounts(row, counts, 0.0, self._grows or not counts[0] + counts[1])
         mean, now = sum(known) / len(known), time.time()
         begun = sum(max(0.0, mean - (now - event.time)) for event in events if event.state == "running")
         return JobCounts(row, counts, (counts[0] * mean + begun) / slots)
@@ -138,7 +148,7 @@ class JobTable:
             rows = sorted(rows, key=lambda row: not row.counts[1])[:most]
         more = [f"and {counted(left_over, 'more row')}"] if left_over else []
         shown = [*rows, *([whole] if len(rows) + left_over > 1 else [])]
-        table = [HEADS, *(row.cells for row in shown)]
+        table = _cells(shown)
         widths = [max(map(len, column)) for column in zip(*table, strict=True)]
         if sum(widths) + len(_GAP) * (len(widths) - 1) > width:
             return [line for row in shown for line in _wrapped(f"{row.cells[0]}: {row.words}", width)] + more
@@ -154,14 +164,31 @@ class JobTable:
     def to_html(self) -> str:
         """Give the table for a notebook."""
         *rows, whole = self.rows()
-        shown = [HEADS, *(row.cells for row in (*rows, *([whole] if len(rows) > 1 else [])))]
+        table = _cells([*rows, *([whole] if len(rows) > 1 else [])])
         lines = ["".join(f"<{tag}>{html.escape(cell)}</{tag}>" for cell in cells)
-                 for tag, cells in zip(("th", *("td" for _ in shown[1:])), shown, strict=True)]  # fmt: skip
+                 for tag, cells in zip(("th", *("td" for _ in table[1:])), table, strict=True)]  # fmt: skip
         failures = "".join(f"<div>{html.escape(line)}</div>" for line in self.failure_lines(_ENDLESS))
         return f"<table>{''.join(f'<tr>{line}</tr>' for line in lines)}</table>{failures}"
 
 
 _ENDLESS = 10_000
+
+
+def table_of(jobs: "Jobs") -> JobTable:
+    """Count the jobs of a folder; what a part takes is what the runs that are done took."""
+    table, now = JobTable(), time.time()
+    for row in jobs.rows:
+        table.tell(JobEvent(now, row.name, "waiting", ""))
+    for row in sorted(jobs.rows, key=lambda row: row.state == "running"):
+        begun = now
+        with contextlib.suppress(RunError, KeyError, TypeError, ValueError):
+            if row.state == "running":
+                begun = datetime.fromisoformat(row.since).timestamp()
+            elif row.state == "done":
+                run = open_run(jobs.folder / row.name)
+                table.tell(JobEvent(now - run.provenance["durations"]["total"], row.name, "running", ""))
+        table.tell(JobEvent(begun, row.name, row.state, row.said))
+    return table
 
 
 def row_of(name: str) -> str:
@@ -170,12 +197,19 @@ def row_of(name: str) -> str:
     return above or re.sub(r"^([a-z]+)-\d+( to \1-\d+)?$", r"\1s", own)
 
 
+def _cells(rows: Sequence[JobCounts]) -> list[tuple[str, ...]]:
+    """Give heads and rows, without the time left where no row has one."""
+    table = [HEADS, *(row.cells for row in rows)]
+    return table if any(row[-1] for row in table[1:]) else [row[:-1] for row in table]
+
+
 def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
-    first, *numbers, left = (
-        cell.rjust(width) if cell.isdecimal() or cell in STATES else cell.ljust(width)
-        for cell, width in zip(cells, widths, strict=True)
+    right = (number in range(1, 1 + len(STATES)) for number in range(len(cells)))
+    aligned = (
+        cell.rjust(width) if is_number else cell.ljust(width)
+        for cell, width, is_number in zip(cells, widths, right, strict=True)
     )
-    return _GAP.join([first, *numbers, left]).rstrip()
+    return _GAP.join(aligned).rstrip()
 
 
 def _wrapped(text: str, width: int) -> list[str]:

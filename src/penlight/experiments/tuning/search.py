@@ -251,7 +251,7 @@ def next_trials(tuning: Tuning, data: OpenedData, limits: TrialLimits) -> Iterat
         for index, trial in enumerate(_counted(search.study)):
             if trial.state == TrialState.RUNNING:
                 if len(trial.params) == len(search.setup.space.parameters) and limits.allow(index):
-                    yield TrialSpec(tuning, trial._trial_id)
+                    yield _spec_of(tuning, search, trial)
                 else:
                     fail(search.study, trial)
     while True:
@@ -260,9 +260,12 @@ def next_trials(tuning: Tuning, data: OpenedData, limits: TrialLimits) -> Iterat
                 fail_gone(search.study)
             counted = _counted(search.study)
             chosen = _ask(search, _next_proposal(counted)) if limits.allow(len(counted)) else None
-            values = {} if chosen is None else from_stored(search.setup.space, chosen.params)
-        said = ", ".join(f"{key}={value}" for key, value in values.items())
-        yield None if chosen is None else TrialSpec(tuning, chosen._trial_id, said)
+        yield None if chosen is None else _spec_of(tuning, search, chosen)
+
+
+def _spec_of(tuning: Tuning, search: Search, trial: optuna.Trial | FrozenTrial) -> TrialSpec:
+    values = from_stored(search.setup.space, trial.params)
+    return TrialSpec(tuning, trial._trial_id, ", ".join(f"{key}={value}" for key, value in values.items()))
 
 
 _PROPOSAL, _SECONDS, _NOTE = "proposal", "seconds", "note"
