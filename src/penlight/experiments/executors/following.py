@@ -30,7 +30,7 @@ from penlight.experiments.executors.slurm import (
     TRIES,
     SilentError,
     Slurm,
-    Task,
+    SubmittedJob,
     progress_of,
     stalled,
 )
@@ -159,7 +159,7 @@ class SlurmJobs:
         check, after = {"check": submitted_to(self._folder)}, ""
         if self._first is not None and len(parts) > 1:
             token = secrets.token_hex(6)
-            task = Task(
+            task = SubmittedJob(
                 {**self._first.to_job(), **check}, self._ledger.answers / f"{token}-0.json", self._slurm.asked.time
             )
             (after,), self._first = self._slurm.submit(self._ledger.path, token, [task]), None
@@ -172,7 +172,9 @@ class SlurmJobs:
                 part.row = replace(row, token=token, index=index, job="", progress=progress_of(job), cancelled=False)
                 rows[part.work.name] = part.row
                 answer = self._ledger.answers / part.row.answer
-                tasks.append(Task({**job, **check}, answer, self._slurm.asked.time, progress=part.row.progress))
+                tasks.append(
+                    SubmittedJob({**job, **check}, answer, self._slurm.asked.time, progress=part.row.progress)
+                )
             self._ledger.write(rows)
             try:
                 numbers = self._slurm.submit(self._ledger.path, token, tasks, after)

@@ -147,7 +147,7 @@ class Slurm:
                     f"Set '{key}' in {SETTINGS}, or in a file for --cluster.",
                 )
 
-    def submit(self, folder: Path, token: str, tasks: Sequence["Task"], after: str = "") -> list[str]:
+    def submit(self, folder: Path, token: str, tasks: Sequence["SubmittedJob"], after: str = "") -> list[str]:
         """Submit an array of jobs, and give their numbers; they wait for the end of the job `after`. ClusterError if
         Slurm does not take them."""
         import submitit
@@ -233,7 +233,7 @@ def _refusal(error: Exception) -> str:
 
 
 @dataclass
-class Task:
+class SubmittedJob:
     """What a job does: the part in JSON, answered by a file. A job that is to end is put back as this, too."""
 
     job: Mapping[str, Any]
