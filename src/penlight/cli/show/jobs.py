@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 def print_jobs(jobs: "Jobs") -> None:
     """Print the parts with their jobs, then how many are in which state, and what to do next."""
-    table = plain_table("part", "state", "job", "node", "since", "last line of the log")
+    table = plain_table("part", "state", "job", "node", "since", "last line")
     for row in jobs.rows:
         table.add_row(row.name, row.state, row.job, row.node, row.since, row.said)
     console().print(table)

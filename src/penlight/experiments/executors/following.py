@@ -1,5 +1,6 @@
 """Work done by jobs of a scheduler, which go on when this process ends: submitted once, and followed to the end."""
 
+import contextlib
 import re
 import secrets
 import threading
@@ -106,8 +107,9 @@ class SlurmJobs:
         self._closing.set()
         if self._thread is not None:
             self._thread.join(1.0)
-        if not self.outlives:
-            cancel_jobs(self._folder, self._slurm, [part.row.name for part in self._open])
+        if not self.outlives and self._open:
+            with contextlib.suppress(SilentError):
+                cancel_jobs(self._folder, self._slurm, [part.row.name for part in self._open])
         elif self._open and error is not None:
             self._listener.on_warning(
                 f"The jobs of {self._folder} go on without this command. {GOES_ON} With --status it shows them, and "
