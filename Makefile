@@ -10,7 +10,7 @@ TRACKING_VENV := .venv-tracking
 MKDOCS := NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 .DELETE_ON_ERROR:
-.PHONY: demo test test-full test-survival test-attack test-jax test-tracking chromium strace nginx check wheel docs bench clean
+.PHONY: demo test test-full test-survival test-attack test-jax test-tracking test-cluster chromium strace nginx slurm check wheel docs bench clean
 
 demo: $(STAMP)
 	@$(BIN)/penlight demo
@@ -24,10 +24,10 @@ ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 TF_NUM_INTRAOP_THREADS=1 
 PYTEST := PYTHONDONTWRITEBYTECODE= $(ONE_THREAD) $(BIN)/python -m pytest --workers $(WORKERS)
 
 test: $(STAMP) chromium strace nginx
-	@$(PYTEST) -m "not full and not survival and not attack"
+	@$(PYTEST) -m "not full and not survival and not attack and not cluster"
 
 test-full: $(STAMP) chromium strace nginx
-	@$(PYTEST) -m "not survival and not attack"
+	@$(PYTEST) -m "not survival and not attack and not cluster"
 
 # Commands killed at twenty points each, and given again.
 test-survival: $(STAMP)
@@ -37,12 +37,19 @@ test-survival: $(STAMP)
 test-attack: $(STAMP) strace
 	@$(PYTEST) -m attack tests/attack
 
+# Studies on a Slurm cluster of one node, which the tests start: workers are killed, jobs cancelled, the controller ended.
+# PENLIGHT_CLUSTER_TRIES=10 tries each of these ten times; the run that is longer than its time limit takes five minutes:
+# make test-cluster CLUSTER=cluster
+CLUSTER := cluster and not full
+test-cluster: $(STAMP) slurm
+	@PYTHONDONTWRITEBYTECODE= $(ONE_THREAD) $(BIN)/python -m pytest -m "$(CLUSTER)" tests/cluster -rs
+
 # The same suite with JAX in the place of TensorFlow, which is not installed there. Compiled programs are kept: XLA makes
 # most of them several times.
 test-jax: $(JAX_VENV)/.installed chromium strace nginx
 	@KERAS_BACKEND=jax PYTHONDONTWRITEBYTECODE= $(ONE_THREAD) XLA_FLAGS=--xla_cpu_multi_thread_eigen=false \
 	  JAX_COMPILATION_CACHE_DIR=$(CURDIR)/$(JAX_VENV)/compiled JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS=0.2 \
-	  $(JAX_VENV)/bin/python -m pytest --workers $(WORKERS) -m "not full and not survival and not attack" -rs
+	  $(JAX_VENV)/bin/python -m pytest --workers $(WORKERS) -m "not full and not survival and not attack and not cluster" -rs
 
 # Runs are sent to MLflow, to a server of this machine and a database, and its own client reads back what it got. Its
 # packages lie in an environment of their own, on top of that of make: what MLflow needs must change nothing of the rest.
@@ -72,6 +79,14 @@ strace:
 	  test "$$(id -u)" = 0 && command -v apt-get >/dev/null && echo "Installing strace, which the tests of telemetry need." && \
 	  { apt-get install -y -qq strace >/dev/null 2>&1 || { apt-get update -qq && apt-get install -y -qq strace >/dev/null; }; }; } || \
 	  echo "strace is missing; the tests of telemetry are skipped, in CI they fail. Install it: apt-get install strace"
+
+# Slurm, with munge, which signs its messages. Debian would start both, which nobody asked for: not in runlevel 1.
+slurm:
+	@{ command -v slurmctld || test -x /usr/sbin/slurmctld; } >/dev/null && { command -v munged || test -x /usr/sbin/munged; } >/dev/null || { \
+	  test "$$(id -u)" = 0 && command -v apt-get >/dev/null && echo "Installing Slurm, which the tests of clusters need." && \
+	  install="env RUNLEVEL=1 apt-get install -y -qq slurm-wlm munge" && \
+	  { $$install >/dev/null 2>&1 || { apt-get update -qq && $$install >/dev/null; }; }; } || \
+	  echo "Slurm is missing; the tests of clusters are skipped, in CI they fail. Install it: apt-get install slurm-wlm munge"
 
 # The manual's site for nginx is tested with nginx. Debian would start it at port 80, which nobody asked for: not in runlevel 1.
 nginx:

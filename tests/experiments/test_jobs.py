@@ -17,7 +17,16 @@ from penlight.experiments.executors import slurm as of_slurm
 from penlight.experiments.executors.following import SlurmJobs, cancel_jobs, jobs_of
 from penlight.experiments.executors.jobs import Detached, Ledger, SeenJob
 from penlight.experiments.executors.places import Place
-from penlight.experiments.executors.slurm import TRIES, Cluster, SilentError, Slurm, Task, _minutes, _partitions
+from penlight.experiments.executors.prepare import submitted_to
+from penlight.experiments.executors.slurm import (
+    TRIES,
+    Cluster,
+    SilentError,
+    Slurm,
+    SubmittedJob,
+    _minutes,
+    _partitions,
+)
 from penlight.experiments.executors.work import WorkFailedError, do_all
 
 
@@ -137,7 +146,7 @@ def test_parts_are_one_array_after_the_one_that_prepares_and_those_done_need_no_
 
 def test_whoever_asks_for_the_same_work_waits_for_the_same_jobs(folder):
     slurm = Drawn(lambda number, task: waiting.append(task) or "PENDING")
-    waiting: list[Task] = []
+    waiting: list[SubmittedJob] = []
     with pytest.raises(Detached) as left:
         done_in(slurm, folder, "a", detach=True)
     assert shown(left.value.jobs) == [("a", "waiting", "1_0")]
@@ -155,7 +164,7 @@ def test_a_command_that_is_killed_after_it_submitted_loses_no_job(folder):
         slurm.states = {key: SeenJob(job.job, "PENDING") for key, job in slurm.states.items()}
         raise Killed
 
-    waiting: list[Task] = []
+    waiting: list[SubmittedJob] = []
     slurm = Drawn(killed)
     with pytest.raises(Killed):
         done_in(slurm, folder, "a")
@@ -294,7 +303,7 @@ def test_jobs_of_a_list_that_grows_end_with_it(folder):
 def test_a_job_that_its_limit_ends_goes_on_while_that_gets_on(folder, monkeypatch):
     answer = folder / "answer.json"
     (folder / ".state").mkdir()
-    task = Task(Part(folder, "a").to_job(), answer, "1m")
+    task = SubmittedJob(Part(folder, "a").to_job(), answer, "1m")
     for epoch in range(10):
         (folder / ".state" / f"fit-{epoch}.npz").touch()
         assert task.checkpoint().function is task
@@ -450,7 +459,8 @@ class Local(Slurm):
 
 @pytest.fixture
 def known(tmp_path, monkeypatch):
-    """Lets the processes of jobs know the task of `Part`."""
+    """Lets the processes of jobs know the task of `Part`; they are asked whether all is the same there."""
+    monkeypatch.setattr("penlight.experiments.executors.following.submitted_to", submitted_to)
     (tmp_path / "sitecustomize.py").write_text(
         "import os, pathlib, time\n"
         "from penlight.experiments.executors import worker\n"
@@ -466,7 +476,7 @@ def known(tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", f"{tmp_path}{os.pathsep}{os.environ.get('PYTHONPATH', '')}")
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGUSR2])
+@pytest.mark.parametrize("number", [pytest.param(signal.SIGKILL, marks=pytest.mark.full), signal.SIGUSR2])
 def test_a_job_of_submitit_that_is_killed_or_told_to_end_goes_on(folder, known, number):
     def end():
         first = folder / "a.0"

@@ -18,7 +18,7 @@ from penlight.data.catalog import find_dataset, referenced
 from penlight.data.dataset import METADATA, SPLITS
 from penlight.data.description import Description, is_name
 from penlight.data.kept import KeptDescription
-from penlight.disk import is_inside, temporary_folder, writing_to
+from penlight.disk import TOKEN, is_inside, temporary_folder, writing_to
 from penlight.errors import PenlightError, RunError
 from penlight.evaluation.novelty import novelty_from_bytes
 from penlight.experiments.folds import PREDICTIONS, fold_of, folds_content, folds_of
@@ -37,6 +37,7 @@ from penlight.runs.folder import (
     CORRUPTIONS,
     DATA,
     FOLDS,
+    JOBS,
     MANIFEST,
     NOVELTY,
     OWN_SOURCES,
@@ -509,7 +510,7 @@ class _Copier:
         self.unknown += [
             place.relative_to(self.source).as_posix()
             for place in sorted(folder.iterdir())
-            if place.name not in known and not place.name.endswith(".part") and place.name != ".state"
+            if place.name not in {*known, ".state", TOKEN, JOBS} and not place.name.endswith(".part")
         ]
 
 

@@ -1,5 +1,6 @@
 """Work done by jobs of a scheduler, which go on when this process ends: submitted once, and followed to the end."""
 
+import contextlib
 import re
 import secrets
 import threading
@@ -30,7 +31,7 @@ from penlight.experiments.executors.slurm import (
     TRIES,
     SilentError,
     Slurm,
-    Task,
+    SubmittedJob,
     progress_of,
     stalled,
 )
@@ -106,8 +107,9 @@ class SlurmJobs:
         self._closing.set()
         if self._thread is not None:
             self._thread.join(1.0)
-        if not self.outlives:
-            cancel_jobs(self._folder, self._slurm, [part.row.name for part in self._open])
+        if not self.outlives and self._open:
+            with contextlib.suppress(SilentError):
+                cancel_jobs(self._folder, self._slurm, [part.row.name for part in self._open])
         elif self._open and error is not None:
             self._listener.on_warning(
                 f"The jobs of {self._folder} go on without this command. {GOES_ON} With --status it shows them, and "
@@ -160,7 +162,7 @@ class SlurmJobs:
         check, after = {"check": submitted_to(self._folder)}, ""
         if self._first is not None and len(parts) > 1:
             token = secrets.token_hex(6)
-            task = Task(
+            task = SubmittedJob(
                 {**self._first.to_job(), **check}, self._ledger.answers / f"{token}-0.json", self._slurm.asked.time
             )
             (after,), self._first = self._slurm.submit(self._ledger.path, token, [task]), None
@@ -173,7 +175,9 @@ class SlurmJobs:
                 part.row = replace(row, token=token, index=index, job="", progress=progress_of(job), cancelled=False)
                 rows[part.work.name] = part.row
                 answer = self._ledger.answers / part.row.answer
-                tasks.append(Task({**job, **check}, answer, self._slurm.asked.time, progress=part.row.progress))
+                tasks.append(
+                    SubmittedJob({**job, **check}, answer, self._slurm.asked.time, progress=part.row.progress)
+                )
             self._ledger.write(rows)
             try:
                 numbers = self._slurm.submit(self._ledger.path, token, tasks, after)

@@ -23,13 +23,12 @@ from pydantic import Field
 from penlight.disk import PRIVATE_FOLDER, is_inside, locked, open_inside, read_inside, write_whole
 from penlight.errors import ClusterError, RunError
 from penlight.escaping import printable
+from penlight.experiments.executors.table import STATES
 from penlight.experiments.executors.work import JobState
 from penlight.numbers import counted
 from penlight.parsing import parse_json_object
 from penlight.records import Count, Flag, Name, Record, Text, json_text, read_record
 from penlight.runs.folder import JOBS
-
-STATES: tuple[JobState, ...] = ("running", "waiting", "done", "failed")
 
 _LEDGER = "ledger.json"
 _ANSWERS = "answers"
@@ -44,7 +43,7 @@ class JobRow(Record):
     """A part of an experiment that is done by a job: its `name` within the experiment, and how far it is.
 
     `job` is the scheduler's number of its last try, empty where none was needed; `since` when that was submitted, or
-    began to run, as the scheduler writes times; `said` the last line of its log, or why it failed.
+    began to run, as the scheduler writes times; `said` the last line of its log while it runs, or why it failed.
     """
 
     name: Name
@@ -237,7 +236,7 @@ def _no_group(found: os.stat_result) -> bool:
 def row_of(row: LedgerRow, answer: Mapping[str, str] | None, seen: SeenJob | None, line: str = "") -> JobRow:
     """Say how far a part is, by the `answer` of its job, None if there is none, and the scheduler's list."""
     if not row.token or (answer is not None and "error" not in answer):
-        return JobRow(row.name, "done", row.job, said=line)
+        return JobRow(row.name, "done", row.job)
     if answer is not None:
         return JobRow(row.name, "failed", row.job, said=answer["error"])
     if row.cancelled:
@@ -247,4 +246,4 @@ def row_of(row: LedgerRow, answer: Mapping[str, str] | None, seen: SeenJob | Non
         return JobRow(row.name, "failed", row.job, said=f"Its job {how}. {GOES_ON}")
     if seen.runs:
         return JobRow(row.name, "running", seen.job, seen.node, seen.since, line)
-    return JobRow(row.name, "waiting", seen.job, since=seen.since, said=seen.reason)
+    return JobRow(row.name, "waiting", seen.job, since=seen.since, said=seen.reason.removeprefix("None"))

@@ -3,6 +3,8 @@
 A job answers by a file, so nothing has to be unpickled here, and a scheduler without accounting does.
 """
 
+import contextlib
+import io
 import json
 import os
 import re
@@ -147,7 +149,7 @@ class Slurm:
                     f"Set '{key}' in {SETTINGS}, or in a file for --cluster.",
                 )
 
-    def submit(self, folder: Path, token: str, tasks: Sequence["Task"], after: str = "") -> list[str]:
+    def submit(self, folder: Path, token: str, tasks: Sequence["SubmittedJob"], after: str = "") -> list[str]:
         """Submit an array of jobs, and give their numbers; they wait for the end of the job `after`. ClusterError if
         Slurm does not take them."""
         import submitit
@@ -176,10 +178,14 @@ class Slurm:
             **({"gpus_per_node": asked.gpus} if asked.gpus else {}),
         )
         try:
-            with executor.batch():
+            # submitit prints what sbatch said, which is in its error, too.
+            with contextlib.redirect_stderr(io.StringIO()), executor.batch():
                 jobs = [executor.submit(task) for task in tasks]
         except (RuntimeError, subprocess.SubprocessError, OSError) as error:
-            raise ClusterError(f"Slurm did not take the jobs: {_refusal(error)}.", GOES_ON) from error
+            raise ClusterError(
+                f"Slurm did not take the jobs: {_refusal(error)}.",
+                f"Change what is asked for in {SETTINGS}. {GOES_ON}",
+            ) from error
         return [job.job_id for job in jobs]
 
     def seen(self, folder: Path) -> Seen:
@@ -233,7 +239,7 @@ def _refusal(error: Exception) -> str:
 
 
 @dataclass
-class Task:
+class SubmittedJob:
     """What a job does: the part in JSON, answered by a file. A job that is to end is put back as this, too."""
 
     job: Mapping[str, Any]
@@ -247,7 +253,10 @@ class Task:
         from penlight.experiments.executors.worker import do_job
         from penlight.experiments.opened import OpenedData
 
-        self._say(do_job(self.job, OpenedData(ProgressListener())))
+        answer = do_job(self.job, OpenedData(ProgressListener()))
+        # `checkpoint` has said why, where it ended the work.
+        if not self.answer.exists():
+            self._say(answer)
 
     def checkpoint(self) -> "DelayedSubmission | None":
         """Say how to go on: as before, unless that does not get on."""
