@@ -138,7 +138,7 @@ class Dask:
         """Connect to the scheduler."""
         self._check = submitted_to(self._folder)
         # What it says of a lost scheduler is said by errors here.
-        logging.getLogger("distributed").setLevel(logging.CRITICAL)
+        logging.getLogger("distributed.client").setLevel(logging.CRITICAL)
         how: dict[str, Any] = {"timeout": _PATIENCE, "set_as_default": False, "name": "penlight"}
         try:
             self._client = distributed.Client(self._address, **how)
