@@ -1,5 +1,6 @@
 """Work by the workers of a Dask scheduler: the same results, one part at a time in each, and what goes wrong."""
 
+import os
 import socket
 import threading
 import time
@@ -19,6 +20,7 @@ from penlight.experiments.executors.work import do_all
 from penlight.experiments.opened import OpenedData
 from penlight.experiments.run import RunSpec
 from penlight.experiments.seeds import seed_specs
+from tests.conftest import new_folder
 from tests.data.tiny_dataset import write_tiny
 from tests.experiments.parts import Part
 
@@ -26,7 +28,7 @@ QUIET = pl.ProgressListener()
 
 
 @pytest.fixture(scope="module")
-def cluster():
+def cluster(tmp_path_factory):
     """Two workers, of several threads each, of which a part takes all."""
     known = {
         "distributed.worker.preload": ["tests.experiments.parts"],
@@ -34,8 +36,11 @@ def cluster():
         "distributed.deploy.lost-worker-timeout": "1h",
     }
     how = {"n_workers": 2, "threads_per_worker": 3, "dashboard_address": ":0", "silence_logs": 50}
-    with config.set(known), distributed.LocalCluster(**how) as cluster:
-        yield cluster
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PENLIGHT_CACHE", str(new_folder(tmp_path_factory, "cache")))
+        with config.set(known), distributed.LocalCluster(**how) as cluster:
+            cluster.cache = os.environ["PENLIGHT_CACHE"]
+            yield cluster
 
 
 class Told(pl.ProgressListener):
@@ -47,6 +52,7 @@ class Told(pl.ProgressListener):
 
 
 def on(cluster, listener=QUIET, first=None):
+    os.environ["PENLIGHT_CACHE"] = cluster.cache
     place = Place.of(f"dask:{cluster.scheduler_address}")
     return place.executor(Path("runs"), OpenedData(QUIET), listener, first=first)
 
