@@ -1,9 +1,12 @@
 """Work by the workers of a Dask scheduler: the same results, one part at a time in each, and what goes wrong."""
 
 import os
+import random
+import signal
 import socket
 import threading
 import time
+from collections import Counter
 from pathlib import Path
 
 import distributed
@@ -149,6 +152,56 @@ def test_an_error_of_a_part_is_said_with_what_to_do(cluster, own_folders):
     gone = recipe.model_copy(update={"data": recipe.data.model_copy(update={"dataset": "gone.toml"})})
     with pytest.raises(TrainingError, match=r"b failed: .*gone\.toml"):
         do_in(on(cluster), [RunSpec(gone, 0, own_folders / "b")])
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("kind", ["local:2", "dask"])
+def test_a_worker_killed_at_a_random_moment_of_training_changes_no_byte(cluster, own_folders, kind):
+    write_tiny(own_folders / "work")
+    recipe = resolve_recipe("tiny.toml", "cnn", ["train.epochs=4"])
+    # The threads of a worker, here too, which decide the last digits of a network.
+    calm = trained(Here(OpenedData(QUIET), QUIET), recipe, "here")
+
+    def place(told):
+        return on(cluster, told) if kind == "dask" else Place.of(kind).executor(Path("runs"), OpenedData(QUIET), told)
+
+    begun = time.monotonic()
+    assert trained(place(QUIET), recipe, "calm") == calm
+    seconds, killed = time.monotonic() - begun, 0
+    for number in range(int(os.environ.get("PENLIGHT_CLUSTER_TRIES", "2"))):
+        until(lambda: len(cluster.scheduler.workers) == 2)
+        told, ended = Told(), threading.Event()
+        chance = random.Random(number)
+        killer = threading.Thread(target=kill_one, args=(told, cluster, chance, seconds, ended))
+        killer.start()
+        assert trained(place(told), recipe, f"try-{number}") == calm
+        ended.set()
+        killer.join()
+        runs = Counter(name for name, state, _ in told.jobs if state == "running")
+        killed += max(runs.values()) > 1
+    assert killed
+
+
+def trained(place, recipe, name):
+    """Train two seeds at a place, and give what they predict."""
+    folder = Path(name).resolve()
+    done = do_in(place, seed_specs(RunSpec(recipe, 0, folder), 2))
+    return [own.run.read(f"predictions-{split}.npz") for own in done for split in ("val", "test")]
+
+
+def kill_one(told, cluster, chance, seconds, ended):
+    """Kill a process that trains, at a moment of the time that all takes."""
+    until(lambda: any(state == "running" for _, state, _ in told.jobs))
+    if ended.wait(chance.uniform(0, 0.7 * seconds)):
+        return
+    where = [about for _, state, about in told.jobs if state == "running"][-1]
+    if where.startswith("process"):
+        os.kill(int(where.split()[-1]), signal.SIGKILL)
+        return
+    with distributed.Client(cluster, set_as_default=False) as client:
+        pids = client.run(os.getpid)
+    if where.split()[-1] in pids:
+        os.kill(pids[where.split()[-1]], signal.SIGKILL)
 
 
 @pytest.mark.parametrize(

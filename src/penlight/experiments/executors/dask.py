@@ -27,7 +27,7 @@ from penlight.errors import ArgumentError, TrainingError, first_line
 from penlight.experiments.executors import worker
 from penlight.experiments.executors.prepare import submitted_to
 from penlight.experiments.executors.processes import threads_of
-from penlight.experiments.executors.work import Work, failure_of
+from penlight.experiments.executors.work import Work, WorkFailedError, failure_of
 from penlight.experiments.opened import OpenedData
 from penlight.experiments.progress import ProgressListener
 from penlight.parsing import parse_json_object
@@ -176,7 +176,9 @@ class Dask:
             return future
         if self._first is not None:
             first, self._first = self._first, None
-            self.submit(first).result()
+            # Where it fails, each part does its own share of it, and says what is wrong.
+            with contextlib.suppress(WorkFailedError):
+                self.submit(first).result()
         self._listener.on_job(work.name, "waiting", "")
         self._send(work, future)
         return future
