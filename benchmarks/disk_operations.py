@@ -12,7 +12,9 @@ import tempfile
 from collections import Counter, defaultdict
 from pathlib import Path
 
-CALLS = "openat,open,stat,lstat,newfstatat,access,write,pwrite64,writev,rename,renameat,unlink,unlinkat,mkdir,fsync,flock"
+CALLS = (
+    "openat,open,stat,lstat,newfstatat,access,write,pwrite64,writev,rename,renameat,unlink,unlinkat,mkdir,fsync,flock"
+)
 _CALL = re.compile(r"^\d+ +(?:<\.\.\. )?(\w+)(?:\(| resumed>)(.*?)(?:\) += (-?\d+|\?).*| <unfinished \.\.\.>)$")
 _PATH = re.compile(r'<(/[^>]*)>|"((?:[^"\\]|\\.)*)"')
 

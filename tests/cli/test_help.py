@@ -75,7 +75,10 @@ def test_every_command_is_in_a_group_of_the_list(penlight):
         (["train", "x", "--epochs", "3"], "--set train.epochs=VALUE"),
         (["train", "x", "--epoch", "3"], "--set train.epochs=VALUE"),
         (["train", "x", "--lr", "3"], "Known: --budget, --cancel, --cluster, --detach,"),
-        (["predict", "x", "y", "--zzz"], "Known: --cancel, --cluster, --csv, --detach, --help, --json, --on, --out, --shard"),
+        (
+            ["predict", "x", "y", "--zzz"],
+            "Known: --cancel, --cluster, --csv, --detach, --help, --json, --on, --out, --shard",
+        ),
         (["train", "x", "--seeds", "none"], "--seeds"),
     ],
 )

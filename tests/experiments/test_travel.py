@@ -111,7 +111,7 @@ def test_a_full_shared_disk_is_said_by_the_job_and_at_submission(own_folders, jo
     answer = do_job(job, OpenedData(QUIET))
     assert answer["error"].startswith("The disk is full: ")
     assert answer["remedy"].startswith("Free some space.")
-    with pytest.raises(StorageError, match="The disk is full: .* Free some space. Choose a folder"):
+    with pytest.raises(StorageError, match=r"The disk is full: .* Free some space\. Choose a folder"):
         submitted_to(own_folders / "another")
     assert not [path for path in own_folders.rglob("*.part") if path.is_file()]
     assert not list((own_folders / "another").iterdir())

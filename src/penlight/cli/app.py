@@ -604,7 +604,7 @@ def predict(
         from penlight.api.progress import PredictingView
 
         place = _place_for(on, cluster, detach=detach, status=status, cancel=cancel)
-        with _shown_jobs(json), PredictingView(quiet=json) as listener:
+        with _shown_jobs(json, full=False), PredictingView(quiet=json) as listener:
             made = pl.predict(run, paths, out=out, shard=shard, on=place, listener=listener)
         failed = print_parts(made, json)
     elif shard is not None or on is not None or cluster is not None or detach or status or cancel:

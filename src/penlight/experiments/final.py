@@ -21,6 +21,7 @@ from penlight.experiments.progress import ProgressListener
 from penlight.experiments.run import KeptModel, RunModel, RunSpec, fit_model, read_test_and_complete
 from penlight.exporters.parity import Proved, facts_of, prove, write_onnx, write_proved
 from penlight.models.averaged import AveragedModel, ServedModel
+from penlight.models.blas import one_blas_thread
 from penlight.recipes import Ensemble, Pretrained, Recipe
 from penlight.runs import Predictions, RunFolder, RunWriter, answer, open_predictor, open_run
 from penlight.runs.folder import PLAN, run_folder_in
@@ -47,6 +48,7 @@ def require_final(recipe: Recipe) -> Recipe:
     return recipe
 
 
+@one_blas_thread()
 def make_final(
     first: RunSpec,
     runs: Sequence[RunFolder],

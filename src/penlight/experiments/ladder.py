@@ -25,6 +25,7 @@ from penlight.evaluation.metrics import METRICS, metric_words
 from penlight.experiments.cache import Arrays, about_view, once
 from penlight.experiments.progress import ProgressListener
 from penlight.models.backend import forget_networks
+from penlight.models.blas import one_blas_thread
 from penlight.models.encoder_file import encoders_here
 from penlight.models.ensemble import weigh
 from penlight.models.feature_classifiers import prob_of, scores_of
@@ -106,6 +107,7 @@ class _Division:
         return 1 - 1 / self.count
 
 
+@one_blas_thread()
 def climb(base: TrainingPlan, view: ViewedDataset, listener: ProgressListener) -> TrainingPlan:
     """Compare the network of a plan with simpler models, and with all of them together: give the plan of what is
     kept, or the same plan with the reason why there was nothing to compare."""

@@ -22,6 +22,7 @@ from penlight.experiments.baselines import Baselines, predict_split
 from penlight.experiments.progress import ProgressListener
 from penlight.explanation.of_run import write_explained, write_neighbours
 from penlight.exporters.parity import write_onnx
+from penlight.models.blas import one_blas_thread
 from penlight.models.encoder_file import require_unseen
 from penlight.models.own import OwnNetwork
 from penlight.numbers import counted
@@ -158,6 +159,7 @@ class RunSpec:
         return done
 
 
+@one_blas_thread()
 def train_run(spec: RunSpec, baselines: Baselines, listener: ProgressListener) -> TrainedRun:
     """Train one run on the view of these baselines. Test is read once, after all that is chosen."""
     view = baselines.view

@@ -1,7 +1,6 @@
 """Features along their principal axes, where linear models are fitted: of any number of images, a part at a time."""
 
 from collections.abc import Iterator
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +9,7 @@ from numpy.typing import NDArray
 
 from penlight.data.reads import let_go, room_for
 from penlight.errors import TrainingError
+from penlight.models.blas import side_by_side
 
 STRENGTHS = tuple(float(f"{10**power:.3g}") for power in np.arange(-5.0, 1.1, 0.5))
 """Inverse penalties C that are tried, from the strongest penalty on, until answers out of fold get worse."""
@@ -25,22 +25,11 @@ _FLAT = 1e-7
 
 _PART = 8192
 
-_FEW = 10_000
-
 Floats = NDArray[np.float64]
 Singles = NDArray[np.float32]
 Rows = NDArray[np.int64]
 Regression = tuple[Floats, Floats]
 """Weights (R, C) along the axes, and biases (C,)."""
-
-
-def one_thread(images: int) -> AbstractContextManager[Any]:
-    """Multiply matrices of few images in one thread: others wait for their share in a loop, and where something else
-    runs on the cores the fit takes four times as long."""
-    from threadpoolctl import threadpool_limits
-
-    limited: AbstractContextManager[Any] = threadpool_limits(1 if images <= _FEW else None, "blas")
-    return limited
 
 
 def require_numbers(values: Floats) -> None:
@@ -61,13 +50,13 @@ def parts_of(rows: NDArray[Any]) -> Iterator[NDArray[Any]]:
 def times(rows: Singles, columns: Floats) -> Floats:
     """Multiply rows (N, R) by (R, C), in 32 bits."""
     single = columns.astype(np.float32)
-    return np.concatenate([part @ single for part in parts_of(rows)]).astype(np.float64)
+    return np.concatenate(list(side_by_side(lambda part: part @ single, parts_of(rows)))).astype(np.float64)
 
 
 def summed(rows: Singles, values: Floats) -> Floats:
     """Sum rows (N, R) by values (N, C), into (R, C), in 32 bits."""
     pairs = zip(parts_of(rows), parts_of(values.astype(np.float32)), strict=True)
-    return np.asarray(sum((part.T @ own).astype(np.float64) for part, own in pairs))
+    return np.asarray(sum(side_by_side(lambda pair: (pair[0].T @ pair[1]).astype(np.float64), pairs)))
 
 
 @dataclass(frozen=True)
@@ -104,9 +93,13 @@ class Turned:
 
         if n > f:
             gram = np.zeros((f, f))
-            for part, own in zip(parts_of(features), parts_of(share), strict=True):
-                x = standard(part) * np.sqrt(own, dtype=np.float32)[:, None]
-                gram += x.T @ x
+
+            def product(pair: tuple[NDArray[np.floating], Floats]) -> Singles:
+                x = standard(pair[0]) * np.sqrt(pair[1], dtype=np.float32)[:, None]
+                return np.asarray(x.T @ x)
+
+            for own in side_by_side(product, zip(parts_of(features), parts_of(share), strict=True)):
+                gram += own
             variance, axes = np.linalg.eigh(gram)
         else:
             x = standard(features) * np.sqrt(share)[:, None].astype(np.float32)
@@ -115,9 +108,9 @@ class Turned:
         kept = variance > _FLAT * variance.max(initial=0.0)
         axes = np.asarray(axes[:, kept], np.float64)
         z, single, start = room_for((n, axes.shape[1]), np.float32), axes.astype(np.float32), 0
-        for part in parts_of(features):
-            z[start : start + len(part)] = standard(part) @ single
-            start += len(part)
+        for turned in side_by_side(lambda part: standard(part) @ single, parts_of(features)):
+            z[start : start + len(turned)] = turned
+            start += len(turned)
             let_go(z)
         return cls(z, variance[kept], axes, mean, spread)
 

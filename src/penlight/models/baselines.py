@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from penlight.data.reads import Readable
 from penlight.evaluation.novelty import cell_shares
+from penlight.models.blas import one_blas_thread, side_by_side
 from penlight.recipes import Linear, Majority
 from penlight.tasks import KnownLabels, Task
 from penlight.tasks.base import shares
@@ -78,6 +79,7 @@ class LinearBaseline:
     bias: Floats = field(default_factory=lambda: np.empty(0))
     exclusive: bool = True
 
+    @one_blas_thread()
     def fit(
         self, images: Readable, y: NDArray[np.uint8], task: Task, *, mirrors: bool, known: KnownLabels = None
     ) -> Self:
@@ -87,10 +89,12 @@ class LinearBaseline:
         components = (_held if table_bytes <= TABLE_BYTES else _streamed)(images, flips, self.options.components)
         z = components.places
         targets = np.argmax(y, axis=1)[:, None] if task.exclusive else y
-        maps = []
-        for c, column in enumerate(targets.T):
+
+        def regression(c: int) -> "_Regression":
             rows = slice(None) if known is None else np.tile(known[:, c], len(flips))
-            maps.append(self._regression(z[rows], np.tile(column, len(flips))[rows]))
+            return self._regression(z[rows], np.tile(targets[:, c], len(flips))[rows])
+
+        maps = list(side_by_side(regression, range(targets.shape[1])))
         if task.exclusive:
             coefficients, bias = _of_classes(*maps[0], y.shape[1])
         else:
@@ -117,10 +121,14 @@ class LinearBaseline:
             return np.vstack([np.zeros_like(fitted.coef_), fitted.coef_]), np.r_[0.0, fitted.intercept_], present
         return fitted.coef_, fitted.intercept_, present
 
+    @one_blas_thread()
     def predict(self, images: Readable) -> Floats:
         """See `Baseline.predict`."""
-        parts = (images[part] for part in _parts(images))
-        scores = [_log_pixels(part).astype(np.float64) @ self.weights + self.bias for part in parts]
+
+        def scored(block: NDArray[np.uint8]) -> Floats:
+            return np.asarray(_log_pixels(block).astype(np.float64) @ self.weights + self.bias)
+
+        scores = side_by_side(scored, (images[part] for part in _parts(images)))
         joined = np.concatenate([np.empty((0, len(self.bias))), *scores])
         return softmax(joined) if self.exclusive else sigmoid(joined)
 
@@ -233,19 +241,27 @@ def _streamed(images: Readable, flips: Sequence[tuple[int, int]], most: int) -> 
     place = np.arange(math.prod(cells.shape)).reshape(cells.shape)
     orders = [place[::one, ::other].ravel() for one, other in flips]
     total, products = np.zeros(place.size), np.zeros((place.size, place.size))
-    for part in _parts(images):
-        x = cells.of(images[part])
-        total += x.sum(axis=0)
-        products += x.T @ x
+
+    def moments(block: NDArray[np.uint8]) -> tuple[Floats, Floats]:
+        x = cells.of(block)
+        return x.sum(axis=0), x.T @ x
+
+    for sums, squares in side_by_side(moments, (images[part] for part in _parts(images))):
+        total += sums
+        products += squares
     mean = np.mean([total[order] for order in orders], axis=0) / n
     covariance = sum(products[np.ix_(order, order)] for order in orders) / (n * len(orders)) - np.outer(mean, mean)
     k = min(most, n * len(orders), place.size)
     axes = eigh(covariance, subset_by_index=(place.size - k, place.size - 1))[1].T[::-1]
     places = np.empty((len(orders), n, k))
-    for part in _parts(images):
-        x = cells.of(images[part])
+
+    def put(block: tuple[slice, NDArray[np.uint8]]) -> None:
+        x = cells.of(block[1])
         for own, order in zip(places, orders, strict=True):
-            own[part] = (x[:, order] - mean) @ axes.T
+            own[block[0]] = (x[:, order] - mean) @ axes.T
+
+    for _ in side_by_side(put, ((part, images[part]) for part in _parts(images))):
+        pass
     return _Components(places.reshape(-1, k), axes, mean, cells)
 
 

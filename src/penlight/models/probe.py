@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from penlight.data.folds import assign_folds
 from penlight.errors import TrainingError
-from penlight.models.axes import STRENGTHS, WORSE, Regression, Rows, Turned, one_thread, summed, times
+from penlight.models.axes import STRENGTHS, WORSE, Regression, Rows, Turned, summed, times
+from penlight.models.blas import one_blas_thread
 from penlight.models.feature_classifiers import FeatureTable, Floats, prob_of, scores_of
 from penlight.models.ridge import Ridge
 from penlight.numbers import counted
@@ -56,6 +57,7 @@ class Probe:
     strength: float = 0.0
     held_out: Floats = field(default_factory=lambda: np.empty((0, 0)))
 
+    @one_blas_thread()
     def fit(self, table: FeatureTable) -> Self:
         """Learn from a table of features; the rows of one patient are left out together. TrainingError where there is
         nothing to learn."""
@@ -63,8 +65,7 @@ class Probe:
         self.exclusive = table.exclusive
         weight, patients = weigh_rows(table, self.options.balance), table.patients
         fit = self._fit_ridge if self.options.probe == "ridge" else self._fit_logistic
-        with one_thread(len(table.y)):
-            said = fit(table, weight, patients)
+        said = fit(table, weight, patients)
         self.held_out = self._scores(said if len(np.unique(patients)) > 1 else np.full(said.shape, np.nan))
         return self
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, cast
 
-from penlight.errors import ArgumentError
+from penlight.errors import ArgumentError, MissingExtraError
 from penlight.experiments.executors.here import Here
 from penlight.experiments.executors.processes import Processes
 from penlight.experiments.executors.work import Executor, Work
@@ -79,6 +79,13 @@ class Place:
             if self.then in ("status", "cancel"):
                 raise Detached((jobs_of if self.then == "status" else cancel_jobs)(folder, slurm))
             return SlurmJobs(folder, listener, slurm, first=first, slots=slots, detach=self.then == "detach")
-        if self.kind != "local":
-            raise ArgumentError(f"No experiment runs on {self.kind} yet.", "Give --on local:2.")
+        if self.kind == "dask":
+            try:
+                from penlight.experiments.executors.dask import Dask
+            except ImportError as error:
+                raise MissingExtraError(
+                    f"Work by Dask needs {error.name}, which is not installed.",
+                    "Install it: pip install 'penlight[dask]'",
+                ) from error
+            return Dask(self.about, folder, listener, first)
         return Here(data, listener) if self.is_here else Processes(int(self.about), listener)

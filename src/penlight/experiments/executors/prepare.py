@@ -17,6 +17,7 @@ from penlight.experiments.baselines import Baselines
 from penlight.experiments.cache import code_hash
 from penlight.experiments.opened import OpenedData
 from penlight.experiments.progress import ProgressListener
+from penlight.models.blas import one_blas_thread
 from penlight.privacy import cache_folder
 from penlight.recipes import Encoded, Ensemble, Recipe, recipe_from_toml
 from penlight.runs import versions
@@ -43,6 +44,7 @@ class Prepare:
     name = "prepare"
     repeated = ""
 
+    @one_blas_thread()
     def do(self, data: OpenedData, listener: ProgressListener) -> None:
         """See `Work`."""
         for recipe in self.recipes:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import IO, Any, Self, TypeVar
 
-from penlight.experiments.executors.work import Work, WorkFailedError
+from penlight.experiments.executors.work import Work, failure_of
 from penlight.experiments.progress import ProgressListener
 from penlight.runs import machine
 
@@ -152,13 +152,9 @@ class Processes:
             self._idle.put(worker)
         if "error" in answer:
             self._listener.on_job(work.name, "failed", answer["error"])
-            raise WorkFailedError(work.name, answer["error"], **_remedy(answer), repeated=work.repeated)
+            raise failure_of(work, answer)
         self._listener.on_job(work.name, "done", "")
         return work.read(self._listener)
-
-
-def _remedy(answer: Mapping[str, str]) -> dict[str, str]:
-    return {"remedy": answer["remedy"]} if answer.get("remedy") else {}
 
 
 def thread_limits(processes: int) -> dict[str, str]:

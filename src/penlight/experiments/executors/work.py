@@ -20,6 +20,8 @@ T_co = TypeVar("T_co", covariant=True)
 JobState = Literal["waiting", "running", "done", "failed"]
 
 _SHOWN = 5
+_LOOK = 1.0
+"""Seconds after which a place is asked for its slots again."""
 
 
 class Work(Protocol[T_co]):
@@ -59,15 +61,24 @@ class WorkFailedError(TrainingError):
         self.name, self.why, self.advice, self.repeated = name, why.rstrip("."), remedy, repeated
 
 
+def failure_of(work: Work[Any], answer: Mapping[str, str]) -> WorkFailedError:
+    """Give the failure of a part from the answer of `worker.do_job`."""
+    remedy = {"remedy": answer["remedy"]} if answer.get("remedy") else {}
+    return WorkFailedError(work.name, answer["error"], **remedy, repeated=work.repeated)
+
+
 class Executor(Protocol):
     """A place where work is done, as a context: leaving it ends what still runs, unless that `outlives` this process.
 
-    `slots` is how many parts are submitted at once, None for all of them. The result of a future is that of
-    `Work.do`, or its error, a WorkFailedError where the part was done in another process.
+    `slots` is None where all parts are submitted at once. The result of a future is that of `Work.do`, or its error,
+    a WorkFailedError where the part was done in another process.
     """
 
-    slots: int | None
     outlives: bool
+
+    @property
+    def slots(self) -> int | None:
+        """Say how many parts are submitted at once; it may change."""
 
     def submit(self, work: Work[T]) -> "Future[T]":
         """Begin to do a part, or keep it until `flush`."""
@@ -108,7 +119,8 @@ def do_all(
         if not running:
             return results_of(begun)
         executor.flush()
-        done, running = wait(running, return_when=FIRST_COMPLETED)
+        # A place may get slots while it works.
+        done, running = wait(running, timeout=_LOOK, return_when=FIRST_COMPLETED)
         for future in done:
             if not isinstance(error := future.exception(), WorkFailedError):
                 future.result()

@@ -21,13 +21,13 @@ from penlight.parsing import parse_json_object
 def _run(job: Mapping[str, Any], data: OpenedData) -> None:
     from penlight.experiments.run import RunSpec
 
-    RunSpec.of_job(job).do(data, ProgressListener())
+    RunSpec.of_job(job).do(data, data.listener)
 
 
 def _trial(job: Mapping[str, Any], data: OpenedData) -> None:
     from penlight.experiments.tuning.search import TrialSpec
 
-    TrialSpec.of_job(job).do(data, ProgressListener())
+    TrialSpec.of_job(job).do(data, data.listener)
 
 
 def _predict(job: Mapping[str, Any], data: OpenedData) -> None:

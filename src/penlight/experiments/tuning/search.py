@@ -36,6 +36,7 @@ from penlight.experiments.tuning.storage import (
     sqlite_url,
     storage_kept,
 )
+from penlight.models.blas import one_blas_thread
 from penlight.recipes.space import Space, Trial, with_values
 
 T = TypeVar("T")
@@ -216,6 +217,7 @@ class TrialSpec:
     def read(self, listener: ProgressListener) -> None:
         """See `Work`: what came of it is in the storage."""
 
+    @one_blas_thread()
     def do(self, data: OpenedData, listener: ProgressListener) -> None:
         """Train the trial's recipe, and write what it is worth, unless the trial has ended: it was done before, or is
         taken to have failed, since the command that chose it has been silent."""

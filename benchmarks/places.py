@@ -1,0 +1,81 @@
+"""Eight runs in this process, in two processes, and by two workers of a Dask scheduler on this machine.
+
+Each place first does a run for each of its slots, in which libraries are loaded and the dataset is opened; then the
+eight are timed. Overhead is what a run takes from being submitted until it is known to be done, less the time between
+the first and the last file that it writes.
+
+    python benchmarks/places.py [RECIPE] [KEY=VALUE ...]
+"""
+
+import os
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import distributed
+from _measure import print_table
+
+import penlight as pl
+from penlight.api.requests import resolve_recipe
+from penlight.experiments.executors.places import Place
+from penlight.experiments.executors.work import do_all
+from penlight.experiments.opened import OpenedData
+from penlight.experiments.run import RunSpec
+
+RUNS = 8
+
+
+class Clock(pl.ProgressListener):
+    """When each run was submitted, and when it was known to be done."""
+
+    def __init__(self):
+        self.begun, self.done = {}, {}
+
+    def on_job(self, name, state, about):
+        {"waiting": self.begun, "done": self.done}.get(state, {})[name] = time.time()
+
+    def on_run_begin(self, spec, group):
+        self.begun.setdefault(spec.name, time.time())
+
+    def on_run_end(self, run):
+        self.done[run.path.name] = time.time()
+
+
+def measure(on, slots, recipe, folder):
+    clock = Clock()
+    begun = time.perf_counter()
+    with Place.of(on).executor(folder, OpenedData(pl.ProgressListener()), clock) as place:
+        do_all(iter([RunSpec(recipe, 100 + n, folder / f"warm-{n}") for n in range(slots)]), place)
+        warm = time.perf_counter()
+        do_all(iter([RunSpec(recipe, n, folder / f"run-{n}") for n in range(RUNS)]), place)
+        done = time.perf_counter()
+    over = []
+    for name in (f"run-{n}" for n in range(RUNS)):
+        first, last = ((folder / name / file).stat().st_mtime for file in ("recipe.toml", "manifest.json"))
+        over.append(clock.done[name] - clock.begun[name] - (last - first))
+    return warm - begun, done - warm, statistics.median(over)
+
+
+def main():
+    recipe = resolve_recipe("retina-phantom", sys.argv[1] if sys.argv[1:] else "linear", sys.argv[2:])
+    how = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": ":0", "silence_logs": 50}
+    rows, alone = [], None
+    with tempfile.TemporaryDirectory() as root, distributed.LocalCluster(**how) as cluster:
+        os.chdir(root)
+        for name, on, slots in (
+            ("local", "local", 1),
+            ("local:2", "local:2", 2),
+            ("dask, 2 workers", f"dask:{cluster.scheduler_address}", 2),
+        ):
+            start, seconds, over = measure(on, slots, recipe, Path(root) / name.partition(",")[0].replace(":", "-"))
+            alone = alone or seconds
+            rows.append((name, f"{start:.1f}", f"{seconds:.1f}", f"{alone / seconds:.2f}", f"{over:.2f}"))
+        os.chdir("/")
+    head = ("place", "to begin, s", f"{RUNS} runs, s", "times as fast", "overhead per run, s")
+    print_table(f"{RUNS} runs of {recipe.model.backbone} on retina-phantom", head, rows)
+
+
+if __name__ == "__main__":
+    main()
