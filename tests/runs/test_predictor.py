@@ -108,3 +108,13 @@ def test_what_is_computed_alone_is_computed_in_batches_only_where_no_bit_changes
         assert found == [*[1] * 8, 8, *sizes]
         for own, wanted in zip(answers, alone, strict=True):
             np.testing.assert_array_equal(own, wanted)
+
+
+def test_each_batch_of_what_is_computed_alone_has_the_time_of_an_item(run_folder, monkeypatch):
+    """All of a message together would be too slow by a large encoder."""
+    begun = []
+    monkeypatch.setattr(predicting, "begin", begun.append)
+    open_predictor(run_folder, isolated=False).answer(pictures(3))
+    assert begun == []
+    open_predictor(run_folder, alone=True, isolated=False).answer(pictures(3))
+    assert begun == [None] * 3
