@@ -77,7 +77,7 @@ def test_every_command_is_in_a_group_of_the_list(penlight):
         (["train", "x", "--lr", "3"], "Known: --budget, --cancel, --cluster, --detach,"),
         (
             ["predict", "x", "y", "--zzz"],
-            "Known: --cancel, --cluster, --csv, --detach, --help, --json, --on, --out, --shard",
+            "Known: --cancel, --cluster, --csv, --detach, --help, --json, --on, --out",
         ),
         (["train", "x", "--seeds", "none"], "--seeds"),
     ],
