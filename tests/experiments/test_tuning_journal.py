@@ -57,8 +57,10 @@ def test_an_end_that_was_cut_off_costs_nothing(trained, tmp_path, end):
     pl.tune(LINEAR, trials=2, out=tmp_path / "cut")
     path = tmp_path / "cut" / "tune.journal"
     path.write_bytes(path.read_bytes() + end)
+    (tmp_path / "cut" / "tune.journal.lock0-1.rename").touch()
     assert outcome(pl.tune(LINEAR, trials=4, out=tmp_path / "cut")) == outcome(whole)
     assert lines(path)
+    assert not list((tmp_path / "cut").glob("*.rename"))
 
 
 def test_each_line_is_read_once(trained, tmp_path, monkeypatch):

@@ -184,10 +184,10 @@ def write_pictures(folder: Path) -> None:
 
 def pattern_of(event: str) -> str:
     """Give a regular expression of an event, whatever its temporary file is called and whenever files were made."""
-    pieces = re.split(r"(\.[a-z0-9_]{8}\.part|[0-9a-f]{32})", event)
-    known = {".part": r"\.[a-z0-9_]{8}\.part"}
+    kinds = (r"\.[a-z0-9_]{8}\.part", "[0-9a-f]{32}", r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+    pieces = re.split(f"({'|'.join(kinds)})", event)
     return "".join(
-        re.escape(piece) if number % 2 == 0 else known.get(piece[-5:], "[0-9a-f]{32}")
+        re.escape(piece) if number % 2 == 0 else next(kind for kind in kinds if re.fullmatch(kind, piece))
         for number, piece in enumerate(pieces)
     ) + "$"  # fmt: skip
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from penlight.data import ViewedDataset
-from penlight.disk import FolderHold, remove_orphans, require_no_link
+from penlight.disk import FolderHold, regular_files, remove_inside, remove_orphans, require_no_link
 from penlight.errors import PenlightError, RunError, UnknownNameError
 from penlight.experiments.tuning.objective import Repeats, choose_repeats
 from penlight.experiments.tuning.samplers import SAMPLERS, make_sampler
@@ -99,6 +99,10 @@ def hold_tuning(folder: Path, setup: Setup) -> Iterator[None]:
                 f"{_REMEDY} Or repeat the command that began it.",
             )
         remove_orphans(folder)
+        for name in regular_files(folder):
+            # A lock of the journal that was given back by a process which was killed in that moment.
+            if name.startswith(f"{TRIALS}.lock") and name.endswith(".rename"):
+                remove_inside(folder, name)
         unseal(folder)
         write_bytes(folder / SETUP, setup.content(finished=False))
         yield
