@@ -365,5 +365,8 @@ def cancel_jobs(folder: Path, slurm: Slurm, names: Iterable[str] | None = None) 
 def _require_jobs(folder: Path) -> Ledger:
     ledger = Ledger(folder)
     if not ledger.exists:
-        raise RunError(f"No jobs were submitted from {folder}.", "Give the folder that --on slurm wrote, with --out.")
+        raise RunError(
+            f"No jobs were submitted from {folder}.",
+            "Give the folder that --on slurm wrote, with --out; of a study --dry-run shows which runs are done.",
+        )
     return ledger
