@@ -97,7 +97,7 @@ def _place_for(on: str | None, cluster: Path | None, *, detach: bool, status: bo
 
 
 @contextlib.contextmanager
-def _shown_jobs(json: bool, full: bool) -> Iterator[None]:
+def _shown_jobs(json: bool, full: bool = False) -> Iterator[None]:
     """Print the jobs where the command ends with them."""
     from penlight.experiments.executors.jobs import Detached
 

@@ -217,6 +217,10 @@ class TrackingListener(ProgressListener):
         """See `ProgressListener.on_job`."""
         self._listener.on_job(name, state, about)
 
+    def on_part(self, done: int, planned: int) -> None:
+        """See `ProgressListener.on_part`."""
+        self._listener.on_part(done, planned)
+
     def on_trial(self, done: int, planned: int | None, best: float, seconds_left: float | None) -> None:
         """See `ProgressListener.on_trial`."""
         self._listener.on_trial(done, planned, best, seconds_left)

@@ -35,7 +35,7 @@ from penlight.experiments.executors.slurm import (
     progress_of,
     stalled,
 )
-from penlight.experiments.executors.work import JobState, Work, WorkFailedError
+from penlight.experiments.executors.work import JobState, Work, WorkFailedError, failure_of
 from penlight.experiments.progress import ProgressListener
 
 T = TypeVar("T")
@@ -284,8 +284,7 @@ class SlurmJobs:
         """Give a future what its job answered."""
         answer = self._ledger.answer(part.row)
         if "error" in answer:
-            remedy = {"remedy": answer["remedy"]} if answer.get("remedy") else {}
-            self._fail(part, WorkFailedError(part.work.name, answer["error"], **remedy))
+            self._fail(part, failure_of(part.work, answer))
         else:
             self._read(part)
 
@@ -365,5 +364,8 @@ def cancel_jobs(folder: Path, slurm: Slurm, names: Iterable[str] | None = None) 
 def _require_jobs(folder: Path) -> Ledger:
     ledger = Ledger(folder)
     if not ledger.exists:
-        raise RunError(f"No jobs were submitted from {folder}.", "Give the folder that --on slurm wrote, with --out.")
+        raise RunError(
+            f"No jobs were submitted from {folder}.",
+            "Give the folder that --on slurm wrote, with --out; of a study --dry-run shows which runs are done.",
+        )
     return ledger
