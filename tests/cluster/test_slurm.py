@@ -160,7 +160,7 @@ def test_ctrl_c_leaves_the_jobs(place):
         (
             "slurm:night",
             "cpus = 1\n",
-            "no partition 'night'. Those of this cluster: day, short. Give one, as on='slurm:day'",
+            "no partition 'night'. Those of this cluster: day, short. Give one, as on=",
         ),
         ("slurm:short", 'cpus = 1\ntime = "1h"\n', "60 min as 'time', and partition 'short' gives 30"),
         ("slurm", 'cpus = 1\nmemory = "20G"\n', "20,480 MB as 'memory', and partition 'day' gives 16,000"),
