@@ -193,7 +193,7 @@ def test_a_dead_controller_is_said_in_time(place, environment, monkeypatch):
             pl.train("tiny.toml", "linear", seeds=2, on="slurm", cluster="cluster.toml")
     finally:
         place.node.start_controller()
-        place.wait_for(place.node._is_idle, "the node")
+        place.wait_for(place.node.states, "the controller")
 
 
 def test_the_time_from_submission_to_the_answer_is_printed(place, environment, capsys):
