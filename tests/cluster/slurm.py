@@ -90,7 +90,7 @@ class OneNode:
         _wait(lambda: (self.folder / "munge.sock").exists(), "munged")
         self.start_controller()
         self._start("slurmd", "-D")
-        _wait(self._is_idle, "the node")
+        _wait(lambda: self.states() == {"idle"}, "the node")
 
     def start_controller(self) -> None:
         self._start("slurmctld", "-D")
@@ -121,13 +121,14 @@ class OneNode:
                 command, stdin=subprocess.DEVNULL, stdout=said, stderr=said, env=env
             )
 
-    def _is_idle(self) -> bool:
+    def states(self) -> set[str]:
+        """Ask what state the node is in; an empty set if the controller does not answer."""
         try:
             asked = subprocess.run(["sinfo", "-h", "-o", "%T"], capture_output=True, text=True, timeout=2,
                                    env=os.environ | self.environment, check=False)  # fmt: skip
         except subprocess.TimeoutExpired:
-            return False
-        return {*asked.stdout.split()} == {"idle"}
+            return set()
+        return {*asked.stdout.split()}
 
 
 def _wait(there, what: str) -> None:

@@ -160,7 +160,7 @@ def test_ctrl_c_leaves_the_jobs(place):
         (
             "slurm:night",
             "cpus = 1\n",
-            "no partition 'night'. Those of this cluster: day, short. Give one, as on='slurm:day'",
+            "no partition 'night'. Those of this cluster: day, short. Give one, as on=",
         ),
         ("slurm:short", 'cpus = 1\ntime = "1h"\n', "60 min as 'time', and partition 'short' gives 30"),
         ("slurm", 'cpus = 1\nmemory = "20G"\n', "20,480 MB as 'memory', and partition 'day' gives 16,000"),
@@ -193,7 +193,7 @@ def test_a_dead_controller_is_said_in_time(place, environment, monkeypatch):
             pl.train("tiny.toml", "linear", seeds=2, on="slurm", cluster="cluster.toml")
     finally:
         place.node.start_controller()
-        place.wait_for(place.node._is_idle, "the node")
+        place.wait_for(place.node.states, "the controller")
 
 
 def test_the_time_from_submission_to_the_answer_is_printed(place, environment, capsys):

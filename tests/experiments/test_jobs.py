@@ -14,6 +14,7 @@ import pytest
 import penlight as pl
 from penlight.errors import ArgumentError, ClusterError, RunError, TrainingError
 from penlight.experiments.executors import slurm as of_slurm
+from penlight.experiments.executors import worker
 from penlight.experiments.executors.following import SlurmJobs, cancel_jobs, jobs_of
 from penlight.experiments.executors.jobs import Detached, Ledger, SeenJob
 from penlight.experiments.executors.places import Place
@@ -311,6 +312,20 @@ def test_a_job_that_its_limit_ends_goes_on_while_that_gets_on(folder, monkeypatc
         assert task.checkpoint() is not None
     assert task.checkpoint() is None
     assert json.loads(answer.read_text())["error"].startswith("4 jobs ended one after the other before another epoch")
+
+
+def test_an_error_of_putting_a_job_back_is_none_of_the_work(folder, monkeypatch):
+    def work(job, data):
+        made.checkpoint()
+        raise OSError("scontrol died")
+
+    monkeypatch.setitem(worker.TASKS, "write", work)
+    made = SubmittedJob(Part(folder, "a").to_job(), folder / "answer.json", "1m")
+    made()
+    assert not made.answer.exists()
+    monkeypatch.setitem(worker.TASKS, "write", lambda job, data: None)
+    made()
+    assert made.answer.read_text() == "{}"
 
 
 # What others may have put there.

@@ -169,8 +169,8 @@ class Slurm:
             time=asked.minutes,
             cpus_per_task=asked.cpus,
             array_parallelism=asked.at_once,
-            # Of short limits a quarter is left to write down where the job is.
-            signal_delay_s=min(90, asked.minutes * 15),
+            # Slurm is late by up to half a minute; half of a short limit is left to put the job back.
+            signal_delay_s=min(90, asked.minutes * 30),
             stderr_to_stdout=True,
             setup=[check, *threads, *asked.setup],
             additional_parameters=given,
@@ -247,21 +247,27 @@ class SubmittedJob:
     limit: str
     tries: int = 1
     progress: str = ""
+    ends: bool = False
 
     def __call__(self) -> None:
-        """Do the part."""
+        """Do the part, and answer, unless it was ended by its limit or for another job, which is no error of it."""
         from penlight.experiments.executors.worker import do_job
         from penlight.experiments.opened import OpenedData
 
+        self.ends = False
         answer = do_job(self.job, OpenedData(ProgressListener()))
-        # `checkpoint` has said why, where it ended the work.
-        if not self.answer.exists():
+        if not self.ends:
             self._say(answer)
 
     def checkpoint(self) -> "DelayedSubmission | None":
-        """Say how to go on: as before, unless that does not get on."""
+        """Say how to go on: as before, unless that does not get on.
+
+        submitit calls it when Slurm says that the job is to end, puts the job back, and ends the work by an
+        exception. It may fail at that, as Slurm does not wait for long.
+        """
         from submitit.helpers import DelayedSubmission
 
+        self.ends = True
         now = progress_of(self.job)
         self.tries = self.tries + 1 if now == self.progress else 1
         self.progress = now
