@@ -6,11 +6,15 @@ where they lie. For what many nodes at once ask of a shared disk, see docs/expla
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
 from collections import Counter, defaultdict
+from collections.abc import Iterable
 from pathlib import Path
+
+import penlight
 
 CALLS = (
     "openat,open,stat,lstat,newfstatat,access,write,pwrite64,writev,rename,renameat,unlink,unlinkat,mkdir,fsync,flock"
@@ -19,38 +23,53 @@ _CALL = re.compile(r"^\d+ +(?:<\.\.\. )?(\w+)(?:\(| resumed>)(.*?)(?:\) += (-?\d
 _PATH = re.compile(r'<(/[^>]*)>|"((?:[^"\\]|\\.)*)"')
 
 
-def places() -> dict[str, Path]:
-    """Where files lie, the most special first."""
+def places(words: list[str]) -> dict[str, list[Path]]:
+    """Where files lie."""
     cache = os.environ.get("PENLIGHT_CACHE") or Path.home() / ".cache" / "penlight"
-    out = Path(sys.argv[sys.argv.index("--out") + 1]) if "--out" in sys.argv else Path("runs")
-    return {"run folder": out.resolve(), "cache": Path(cache).resolve(), "Python": Path(sys.prefix).resolve(),
-            "Python ": Path(sys.base_prefix).resolve()}  # fmt: skip
+    out = words[words.index("--out") + 1]
+    prefixes = [Path(sys.prefix), Path(sys.base_prefix), Path(penlight.__file__).parent]
+    return {"run folder": [Path(out).resolve()], "cache": [Path(cache).resolve()], "Python": prefixes}
 
 
 def main() -> None:
-    """Run the command, and print a table."""
-    known = places()
-    with tempfile.NamedTemporaryFile("r", errors="replace") as trace:
-        words = [sys.executable, "-c", "from penlight.cli import main; main()", *sys.argv[1:]]
+    """Run a command with --out, by default one that trains on drawn images, and print a table."""
+    if shutil.which("strace") is None:
+        print("strace is not installed.")
+        return
+    with tempfile.TemporaryDirectory() as folder, tempfile.NamedTemporaryFile("r", errors="replace") as trace:
+        words = sys.argv[1:] or ["train", "retina-phantom", "--recipe", "linear", "--out", f"{folder}/run"]
+        python = [sys.executable, "-c", "from penlight.cli import main; main()", *words]
         strace = ["strace", "-f", "-y", "-s", "0", "-e", f"trace={CALLS}", "-o", trace.name]
-        subprocess.run([*strace, *words], check=True, stdout=subprocess.DEVNULL)
-        counts: dict[str, Counter[str]] = defaultdict(Counter)
-        written: dict[str, set[str]] = defaultdict(set)
-        for line in trace:
-            if (found := _CALL.match(line)) is None:
-                continue
-            call, about, result = found.groups()
-            # A path as the command gave it or, where that is none from the root, the folder or file that was open.
-            named = [one for one in _PATH.findall(about) if one[1].startswith("/")] or _PATH.findall(about)
-            path = Path("".join(named[0])) if named else Path()
-            where = next((name.strip() for name, folder in known.items() if path.is_relative_to(folder)), None)
-            if where is None:
-                continue
-            kind = "write" if "write" in call else "look" if "stat" in call or call == "access" else call
-            counts[where][re.sub(r"at$|64$", "", kind)] += 1
-            if kind == "write" and result and result.isdigit():
-                counts[where]["bytes written"] += int(result)
-                written[where].add(str(path))
+        subprocess.run([*strace, *python], check=True, stdout=subprocess.DEVNULL)
+        print_table(*counted(trace, places(words)))
+
+
+def counted(
+    trace: Iterable[str], known: dict[str, list[Path]]
+) -> tuple[dict[str, Counter[str]], dict[str, set[str]]]:
+    """Count the calls of each place by kind, and list the files written there."""
+    counts: dict[str, Counter[str]] = defaultdict(Counter)
+    written: dict[str, set[str]] = defaultdict(set)
+    for line in trace:
+        if (found := _CALL.match(line)) is None:
+            continue
+        call, about, result = found.groups()
+        # A path as the command gave it or, where that is none from the root, the folder or file that was open.
+        named = [one for one in _PATH.findall(about) if one[1].startswith("/")] or _PATH.findall(about)
+        path = Path("".join(named[0])) if named else Path()
+        where = next((name for name, own in known.items() if any(map(path.is_relative_to, own))), None)
+        if where is None:
+            continue
+        kind = "write" if "write" in call else "look" if "stat" in call or call == "access" else call
+        counts[where][kind.removesuffix("at")] += 1
+        if kind == "write" and result and result.isdigit():
+            counts[where]["bytes written"] += int(result)
+            written[where].add(str(path))
+    return counts, written
+
+
+def print_table(counts: dict[str, Counter[str]], written: dict[str, set[str]]) -> None:
+    """Print a line for each place."""
     names = ["open", "look", "write", "bytes written", "rename", "unlink", "mkdir", "fsync", "flock"]
     print(f"{'':<12}" + "".join(f"{name:>15}" for name in [*names, "files written"]))
     for where in ("run folder", "cache", "Python"):

@@ -4,6 +4,7 @@ runs need is computed once."""
 import errno
 import json
 import os
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -113,5 +114,14 @@ def test_a_full_shared_disk_is_said_by_the_job_and_at_submission(own_folders, jo
     assert answer["remedy"].startswith("Free some space.")
     with pytest.raises(StorageError, match=r"The disk is full: .* Free some space\. Choose a folder"):
         submitted_to(own_folders / "another")
+    (cache_folder() / disk.TOKEN).unlink()
+    with pytest.raises(StorageError, match=r"The disk is full: .* Free some space\. Choose PENLIGHT_CACHE"):
+        submitted_to(own_folders / "runs")
     assert not [path for path in own_folders.rglob("*.part") if path.is_file()]
     assert not list((own_folders / "another").iterdir())
+
+
+def test_two_commands_that_submit_at_once_have_the_same_tokens(own_folders):
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda _: submitted_to(own_folders / "runs"), range(16)))
+    assert all(own == found[0] for own in found)

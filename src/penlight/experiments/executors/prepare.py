@@ -90,14 +90,16 @@ def _encoders_of(recipe: Recipe) -> Iterator[Encoded]:
 def submitted_to(folder: Path) -> dict[str, Any]:
     """Give what travels as "check" with each job of an experiment in a folder, so that `require_same` can say where
     the job is done what is missing there: a token in that folder and in the cache, and versions. StorageError if one
-    of them cannot be written. The caller holds the folder."""
-    with disk.writing_to(folder, _SHARED.format("a folder with --out")):
-        token = _token_in(folder)
+    of them cannot be written."""
     cache = cache_folder()
-    with disk.writing_to(cache, _SHARED.format("PENLIGHT_CACHE")):
-        private_cache_folder("fitted")
-        with disk.locked(cache / f"{disk.TOKEN}.lock"):
-            tokens = {"folder": [str(folder.resolve()), token], "cache": [str(cache.resolve()), _token_in(cache)]}
+    with contextlib.ExitStack() as held:
+        with disk.writing_to(cache, _SHARED.format("PENLIGHT_CACHE")):
+            private_cache_folder("fitted")
+            # Of two commands that submit at once, the second is to find both tokens of the first.
+            held.enter_context(disk.locked(cache / f"{disk.TOKEN}.lock"))
+            of_cache = _token_in(cache)
+        with disk.writing_to(folder, _SHARED.format("a folder with --out")):
+            tokens = {"folder": [str(folder.resolve()), _token_in(folder)], "cache": [str(cache.resolve()), of_cache]}
     return {**tokens, "versions": _versions(), "node": platform.node()}
 
 
