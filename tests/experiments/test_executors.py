@@ -246,7 +246,8 @@ def test_a_killed_process_is_replaced_and_its_part_done_again(ends):
 def test_a_part_that_ends_every_process_is_given_up_and_the_others_are_done(ends, tmp_path):
     other = tmp_path / "other"
     other.mkdir()
-    with pytest.raises(TrainingError, match=r"1 of 2 parts failed: ends \(its process ended 4 times"):
+    why = r"1 of 2 parts failed: ends \(its process ended 4 times, the last time: it was ended by SIGKILL"
+    with pytest.raises(TrainingError, match=why):
         do_in(Processes(1, QUIET), [Ends(ends, 99), Ends(other, 0)])
     assert len(list(ends.iterdir())) == 4
     assert [path.name for path in other.iterdir()] == ["try-0"]
@@ -257,6 +258,24 @@ def test_what_is_done_needs_no_process_and_says_nothing_of_the_time_that_others_
     told = Told()
     assert do_in(Processes(1, told), [Ends(ends, 99)]) == [["done"]]
     assert told.jobs == [("ends", "done")]
+
+
+def test_more_processes_than_memory_is_for_are_warned_of_and_none_is_started_for_nothing(monkeypatch):
+    class Warned(pl.ProgressListener):
+        warned = ()
+
+        def on_warning(self, what):
+            self.warned = (*self.warned, what)
+
+    monkeypatch.setattr("penlight.experiments.executors.processes.machine", lambda: {"cores": 2, "memory_gib": 4})
+    monkeypatch.setattr(subprocess, "Popen", None)
+    warned = Warned()
+    assert do_in(Processes(4, warned), []) == []
+    assert not warned.warned
+    assert do_in(Processes(256, warned), []) == []
+    (said,) = warned.warned
+    assert said.startswith("256 processes need about 230 GiB of memory, and this machine has 4 GiB: take fewer, as")
+    assert said.endswith("--on local:4.")
 
 
 @pytest.mark.parametrize("text", ["local", "local:1", "local:256", "slurm", "slurm:gpu", "dask:tcp://127.0.0.1:1"])

@@ -4,9 +4,11 @@ import contextlib
 import json
 import os
 import queue
+import signal
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -21,6 +23,9 @@ T = TypeVar("T")
 
 _THREADS = ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS",
             "MKL_NUM_THREADS")  # fmt: skip
+_GIB = 0.9
+"""What a process takes that trains a small network: most of it is TensorFlow."""
+
 _TRIES = 4
 """So many processes may end while they do a part, before it has failed."""
 
@@ -39,6 +44,8 @@ class _Worker:
         """Start one of so many processes."""
         # Closed by `end`.
         log = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115
+        # A group of its own: Ctrl-C is for this process, which ends its workers.
+        group: dict[str, Any] = {} if sys.platform == "win32" else {"process_group": 0}
         process = subprocess.Popen(
             [sys.executable, "-P", "-m", "penlight.experiments.executors.worker"],
             stdin=subprocess.PIPE,
@@ -46,6 +53,7 @@ class _Worker:
             stderr=log,
             text=True,
             env={**os.environ, **thread_limits(processes)},
+            **group,
         )
         return cls(process, log)
 
@@ -57,12 +65,15 @@ class _Worker:
             self.process.stdin.write(json.dumps(job) + "\n")
             self.process.stdin.flush()
         if not (line := self.process.stdout.readline()).endswith("\n"):
-            self.process.wait()
-            self.log.seek(0)
-            said = self.log.read().strip().splitlines() or [f"the process ended with {self.process.returncode}"]
-            raise _EndedError(said[-1])
+            raise _EndedError(self._last_words())
         answer: Mapping[str, str] = json.loads(line)
         return answer
+
+    def _last_words(self) -> str:
+        if (code := self.process.wait()) < 0:
+            return f"it was ended by {signal.Signals(-code).name}"
+        self.log.seek(0)
+        return (self.log.read().strip().splitlines() or [f"it ended with {code}"])[-1]
 
     def end(self) -> None:
         """End the process, whatever it does."""
@@ -90,16 +101,17 @@ class Processes:
         self._idle: queue.SimpleQueue[_Worker] = queue.SimpleQueue()
         self._workers: list[_Worker] = []
         self._closing = False
+        self._starting = threading.Lock()
         self._pool: ThreadPoolExecutor | None = None
 
     def __enter__(self) -> Self:
-        """Start the processes."""
-        try:
-            for _ in range(self._count):
-                self._idle.put(self._start())
-        except BaseException:
-            self._end()
-            raise
+        """Warn of more processes than memory is for; each is started when there is something to do for it."""
+        memory = int(machine().get("memory_gib", 0))
+        if 0 < memory < self._count * _GIB:
+            self._listener.on_warning(
+                f"{self._count} processes need about {self._count * _GIB:.0f} GiB of memory, and this machine has "
+                f"{memory} GiB: take fewer, as --on local:{max(1, int(memory / _GIB))}."
+            )
         self._pool = ThreadPoolExecutor(self._count)
         return self
 
@@ -112,11 +124,15 @@ class Processes:
             self._pool.shutdown(cancel_futures=True)
 
     def _start(self) -> _Worker:
-        self._workers.append(_Worker.start(self._count))
-        return self._workers[-1]
+        with self._starting:
+            if self._closing:
+                raise _EndedError("the command ended")
+            self._workers.append(_Worker.start(self._count))
+            return self._workers[-1]
 
     def _end(self) -> None:
-        self._closing = True
+        with self._starting:
+            self._closing = True
         for worker in self._workers:
             worker.end()
 
@@ -135,7 +151,10 @@ class Processes:
         """See `Executor`."""
 
     def _do(self, work: Work[T]) -> T:
-        worker = self._idle.get()
+        try:
+            worker = self._idle.get_nowait()
+        except queue.Empty:
+            worker = self._start()
         try:
             for tries in range(1, _TRIES + 1):
                 self._listener.on_job(work.name, "running", f"process {worker.process.pid}")
@@ -147,7 +166,11 @@ class Processes:
                         raise
                     worker.end()
                     worker = self._start()
-                    answer = {"error": f"its process ended {tries} times; the last one said: {ended}"}
+                    answer = {"error": f"its process ended {tries} times, the last time: {ended}"}
+                    if "SIGKILL" in str(ended):
+                        answer["remedy"] = (
+                            "Most often memory is short: take fewer processes. The same command goes on from there."
+                        )
         finally:
             self._idle.put(worker)
         if "error" in answer:

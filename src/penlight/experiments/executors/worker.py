@@ -3,6 +3,7 @@
 As a process, each line of standard input is a job, and each is answered by a line on standard output.
 """
 
+import contextlib
 import json
 import os
 import queue
@@ -63,7 +64,9 @@ def do_job(job: Mapping[str, Any], data: OpenedData) -> dict[str, str]:
     except PenlightError as error:
         return {"error": error.problem, "remedy": error.remedy}
     except Exception as error:
-        traceback.print_exc()
+        # Where the disk is full, the log is, too.
+        with contextlib.suppress(OSError):
+            traceback.print_exc()
         return {"error": f"{type(error).__name__}: {first_line(error)}"}
     return {}
 
