@@ -309,7 +309,7 @@ OTHERS = {
     **dict.fromkeys(
         (
             *(".", "cd", "cp", "mkdir", "jupyter", "curl", "openssl", "chmod", "chown", "install", "adduser"),
-            *("docker", "mlflow", "tensorboard"),
+            *("docker", "dask", "mlflow", "tensorboard"),
         ),
         _nothing,
     ),

@@ -327,16 +327,12 @@ def train(
     seed, seeds, ensemble, folds, repeats
         The first seed; how many, each a run of its own, and whether their models are averaged into one; or folds of
         train and val, whose models become one that then answers test, and how often images are divided anew.
-    view, size
-        A view of the dataset's labels, and the side of an image in pixels.
-    images, out
-        Whether the run keeps images and shows them. Its folder; by default the next free runs/<dataset>-<recipe>-<n>,
-        or the unfinished one of the same call, which is continued.
-    track, listener
-        An address as `pl.track` takes. What is told of the progress; `pl.ProgressListener()` shows none.
-    on, cluster
-        Where runs are trained: "local" is this process, "local:2" two of this machine, "slurm:PARTITION" jobs of a
-        cluster, "dask:ADDRESS" the workers of a Dask scheduler. A TOML file of what jobs of Slurm are given.
+    view, size, images, out
+        A view of the labels; the side of an image in pixels; whether the run keeps images and shows them; its folder,
+        by default the next free runs/<dataset>-<recipe>-<n>, or the unfinished one of the same call, which goes on.
+    track, listener, on, cluster
+        An address as `pl.track` takes; what is told of the progress, `pl.ProgressListener()` to show none; where runs
+        are trained: "local:2", "dask:ADDRESS", or "slurm:PARTITION", whose jobs get what a TOML file says.
     options, keywords
         Values of the recipe: `epochs=5`, or by key `options={"train.epochs": 5}`.
 
