@@ -165,13 +165,13 @@ def test_rows_of_an_npz_are_read_once_from_its_beginning(pictures, tmp_path, mon
 def test_a_listing_is_divided_into_parts_of_one_size():
     listed = [sources.ListedPictures("a.png"), sources.ListedPictures("x.npz", "images", 0, 7, 5)]
     divided = list(parts._divided([*listed, sources.ListedPictures("b.png")], 3))
-    assert [[own.to_json() for own in part] for part in divided] == [
+    assert [[own.compact() for own in part] for part in divided] == [
         ["a.png", ["x.npz", "images", 0, 2, 5]],
         [["x.npz", "images", 2, 5, 5]],
         [["x.npz", "images", 5, 7, 5], "b.png"],
     ]
     assert [[own.count for own in part] for part in parts._divided(iter(listed), 4)] == [[1, 3], [4]]
-    assert sources.ListedPictures.of_json(listed[1].to_json()) == listed[1]
+    assert sources.ListedPictures.of_compact(listed[1].compact()) == listed[1]
 
 
 def test_the_command_writes_parts_and_says_how_to_finish(whole, pictures, tmp_path, penlight):  # noqa: F811

@@ -204,7 +204,7 @@ def plan_parts(folder: Path, run_hash: str, sources: Sequence[Path], shard: Shar
     missing: set[int] = set()
     images = 0
     for number, pictures in enumerate(_divided(list_pictures(sources), size), 1):
-        content = json.dumps([own.to_json() for own in pictures]).encode()
+        content = json.dumps([own.compact() for own in pictures]).encode()
         parts.append(hashlib.sha256(content).hexdigest())
         images += sum(own.count for own in pictures)
         if begun is not None and begun.parts[number - 1 : number] != (parts[-1],):
@@ -351,7 +351,7 @@ def _do_part(work: PartsWork, number: int, classifier: RemoteClassifier, rows: N
             return
         pictures = hashlib.sha256(content).hexdigest()
         if read_part(folder, number, work.run_hash, pictures) is None:
-            listed = [ListedPictures.of_json(own) for own in parse_json(content, _todo(number))]
+            listed = [ListedPictures.of_compact(own) for own in parse_json(content, _todo(number))]
             predictions = list(predict_each(classifier, pictures_of(listed, work.base, rows)))
             file = _parquet(predictions, classifier.labels, work.run_hash)
             write_bytes(folder / part_file(number), file)

@@ -85,13 +85,13 @@ class ListedPictures:
         middle = self.start + n
         return replace(self, stop=middle), replace(self, start=middle)
 
-    def to_json(self) -> Any:
+    def compact(self) -> Any:
         """Give them for JSON: a file as its path, rows as a list."""
         return [self.path, self.array, self.start, self.stop, self.crc] if self.array else self.path
 
     @classmethod
-    def of_json(cls, values: Any) -> "ListedPictures":
-        """Read what `to_json` gave."""
+    def of_compact(cls, values: Any) -> "ListedPictures":
+        """Read what `compact` gave."""
         return cls(*values) if isinstance(values, list) else cls(values)
 
 

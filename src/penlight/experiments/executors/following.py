@@ -218,7 +218,7 @@ class SlurmJobs:
                 silent = True
                 if time.monotonic() - heard > _PATIENCE:
                     raise ClusterError(
-                        f"Slurm has not answered for {_PATIENCE / 3600:.0f} hours, and no job has.", GOES_ON
+                        f"Slurm has not answered for {round(_PATIENCE / 3600)} hours, and no job has.", GOES_ON
                     ) from error
 
     def _look(self, seen: Seen) -> None:

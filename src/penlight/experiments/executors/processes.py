@@ -109,7 +109,7 @@ class Processes:
         memory = int(machine().get("memory_gib", 0))
         if 0 < memory < self._count * _GIB:
             self._listener.on_warning(
-                f"{self._count} processes need about {self._count * _GIB:.0f} GiB of memory, and this machine has "
+                f"{self._count} processes need about {round(self._count * _GIB)} GiB of memory, and this machine has "
                 f"{memory} GiB: take fewer, as --on local:{max(1, int(memory / _GIB))}."
             )
         self._pool = ThreadPoolExecutor(self._count)

@@ -145,7 +145,7 @@ class Slurm:
         for key, value in wanted.items():
             if value > most[key]:
                 raise ClusterError(
-                    f"Jobs ask for {value:,}{units[key]} as '{key}', and partition '{name}' gives {most[key]:,.0f}.",
+                    f"Jobs ask for {value:,}{units[key]} as '{key}', and partition '{name}' gives {round(most[key]):,}.",
                     f"Set '{key}' in {SETTINGS}, or in a file for --cluster.",
                 )
 
