@@ -14,7 +14,7 @@ import os
 import threading
 from collections import Counter
 from collections.abc import Mapping
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from functools import partial
 from pathlib import Path
 from typing import Any, Self, TypeVar
@@ -24,11 +24,9 @@ from uuid import uuid4
 import distributed
 
 from penlight.errors import ArgumentError, TrainingError, first_line
-from penlight.experiments.executors import worker
 from penlight.experiments.executors.prepare import submitted_to
-from penlight.experiments.executors.processes import threads_of
+from penlight.experiments.executors.processes import TRIES, EndedError, WorkerProcess, threads_of
 from penlight.experiments.executors.work import Work, WorkFailedError, failure_of
-from penlight.experiments.opened import OpenedData
 from penlight.experiments.progress import ProgressListener
 from penlight.parsing import parse_json_object
 
@@ -36,6 +34,9 @@ T = TypeVar("T")
 
 WITHOUT_TLS = "PENLIGHT_DASK_WITHOUT_TLS"
 """The variable that, as 1, lets a scheduler on another machine be asked without TLS."""
+
+_LOOK = 0.5
+"""Seconds after which a worker looks whether its part is still wanted."""
 
 _PATIENCE = 10.0
 """Seconds that a scheduler has to answer."""
@@ -78,43 +79,54 @@ def _is_here(host: str) -> bool:
         return host == "localhost"
 
 
-class _WhileWanted(ProgressListener):
-    """Ends a part whose task was cancelled, at its next step or epoch."""
-
-    def on_step(self, what: str) -> None:
-        _require_wanted()
-
-    def on_epoch(self, row: Any, planned: int) -> None:
-        _require_wanted()
-
-
-def _require_wanted() -> None:
-    at = distributed.get_worker()
-    task = at.state.tasks.get(at.get_current_task())
-    if task is None or task.state == "cancelled":
-        raise TrainingError("The part was cancelled.")
-
-
-_opened: tuple[str, OpenedData] = "", OpenedData(ProgressListener())
-"""What a worker has opened for the session that it works for; others may have other files by the same names."""
+_process: tuple[str, WorkerProcess] | None = None
+"""The process of a worker, and the session that it is for: to others a name may be another file."""
 
 
 def _do(session: str, name: str, folder: str, job: str) -> str:
-    """Do a part in a worker, in the working folder of those who asked, and give the answer in JSON."""
-    global _opened
-    at = distributed.get_worker()
+    """Do a part in a process beside a worker, in the working folder of those who asked, and give the answer in JSON.
+    In the worker itself Dask's threads would draw from the random numbers of a training."""
+    global _process
+    at, answer = distributed.get_worker(), dict[str, str]()
     with _one_at_a_time:
-        _require_wanted()
-        at.log_event(session, [name, at.address])
-        for variable, threads in threads_of(at.state.nthreads).items():
-            os.environ.setdefault(variable, threads)
-        if _opened[0] != session:
-            _opened = session, OpenedData(_WhileWanted())
-        try:
-            with contextlib.chdir(folder):
-                return json.dumps(worker.do_job(parse_json_object(job, "The job of a worker"), _opened[1]))
-        except OSError as error:
-            return json.dumps({"error": f"worker {at.address} cannot enter {folder}: {error.strerror}"})
+        for tries in range(1, TRIES + 1):
+            if not _is_wanted(at):
+                break
+            at.log_event(session, [name, at.address])
+            if _process is None or _process[0] != session:
+                _end_process()
+                try:
+                    _process = session, WorkerProcess.start({**threads_of(at.state.nthreads), **os.environ}, folder)
+                except OSError as error:
+                    return json.dumps({"error": f"worker {at.address} cannot enter {folder}: {error.strerror}"})
+            try:
+                return json.dumps(_answer_of(_process[1], parse_json_object(job, "The job of a worker"), at))
+            except EndedError as ended:
+                _end_process()
+                answer = ended.answer(tries)
+    return json.dumps(answer)
+
+
+def _answer_of(process: WorkerProcess, job: Mapping[str, Any], at: Any) -> Mapping[str, str]:
+    """Wait for the answer of a process, which is ended once its task is cancelled."""
+    with ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(process.do, job)
+        while not wait([answer], _LOOK).done:
+            if not _is_wanted(at):
+                process.end()
+        return answer.result()
+
+
+def _is_wanted(at: Any) -> bool:
+    task = at.state.tasks.get(at.get_current_task())
+    return task is not None and task.state != "cancelled"
+
+
+def _end_process() -> None:
+    global _process
+    if _process is not None:
+        _process[1].end()
+        _process = None
 
 
 class Dask:

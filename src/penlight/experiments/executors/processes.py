@@ -26,22 +26,33 @@ _THREADS = ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS
 _GIB = 0.9
 """What a process takes that trains a small network: most of it is TensorFlow."""
 
-_TRIES = 4
+TRIES = 4
 """So many processes may end while they do a part, before it has failed."""
 
 
-class _EndedError(Exception):
+class EndedError(Exception):
     """The process ended while it did a part; the text is the last line of what it said."""
+
+    def answer(self, tries: int) -> dict[str, str]:
+        """Give the answer for a part that ended so many processes."""
+        answer = {"error": f"its process ended {tries} times, the last time: {self}"}
+        if "SIGKILL" in str(self):
+            answer["remedy"] = (
+                "Most often memory is short: take fewer processes. The same command goes on from there."
+            )
+        return answer
 
 
 @dataclass
-class _Worker:
+class WorkerProcess:
+    """A process that does one job after the other, and what it writes beside its answers."""
+
     process: "subprocess.Popen[str]"
     log: IO[str]
 
     @classmethod
-    def start(cls, processes: int) -> Self:
-        """Start one of so many processes."""
+    def start(cls, env: Mapping[str, str], folder: str | None = None) -> Self:
+        """Start a process in an environment and a working folder."""
         # Closed by `end`.
         log = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115
         # A group of its own: Ctrl-C is for this process, which ends its workers.
@@ -52,7 +63,8 @@ class _Worker:
             stdout=subprocess.PIPE,
             stderr=log,
             text=True,
-            env={**os.environ, **thread_limits(processes)},
+            env=env,
+            cwd=folder,
             **group,
         )
         return cls(process, log)
@@ -65,7 +77,7 @@ class _Worker:
             self.process.stdin.write(json.dumps(job) + "\n")
             self.process.stdin.flush()
         if not (line := self.process.stdout.readline()).endswith("\n"):
-            raise _EndedError(self._last_words())
+            raise EndedError(self._last_words())
         answer: Mapping[str, str] = json.loads(line)
         return answer
 
@@ -98,8 +110,8 @@ class Processes:
     def __init__(self, slots: int, listener: ProgressListener) -> None:
         self.slots: int | None = slots
         self._count, self._listener = slots, listener
-        self._idle: queue.SimpleQueue[_Worker] = queue.SimpleQueue()
-        self._workers: list[_Worker] = []
+        self._idle: queue.SimpleQueue[WorkerProcess] = queue.SimpleQueue()
+        self._workers: list[WorkerProcess] = []
         self._closing = False
         self._starting = threading.Lock()
         self._pool: ThreadPoolExecutor | None = None
@@ -123,11 +135,11 @@ class Processes:
         if self._pool is not None:
             self._pool.shutdown(cancel_futures=True)
 
-    def _start(self) -> _Worker:
+    def _start(self) -> WorkerProcess:
         with self._starting:
             if self._closing:
-                raise _EndedError("the command ended")
-            self._workers.append(_Worker.start(self._count))
+                raise EndedError("the command ended")
+            self._workers.append(WorkerProcess.start({**os.environ, **thread_limits(self._count)}))
             return self._workers[-1]
 
     def _end(self) -> None:
@@ -156,21 +168,17 @@ class Processes:
         except queue.Empty:
             worker = self._start()
         try:
-            for tries in range(1, _TRIES + 1):
+            for tries in range(1, TRIES + 1):
                 self._listener.on_job(work.name, "running", f"process {worker.process.pid}")
                 try:
                     answer = worker.do(work.to_job())
                     break
-                except _EndedError as ended:
+                except EndedError as ended:
                     if self._closing:
                         raise
                     worker.end()
                     worker = self._start()
-                    answer = {"error": f"its process ended {tries} times, the last time: {ended}"}
-                    if "SIGKILL" in str(ended):
-                        answer["remedy"] = (
-                            "Most often memory is short: take fewer processes. The same command goes on from there."
-                        )
+                    answer = ended.answer(tries)
         finally:
             self._idle.put(worker)
         if "error" in answer:
