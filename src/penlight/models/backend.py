@@ -83,12 +83,18 @@ def _set_threads(tf: ModuleType) -> None:
     """Give TensorFlow two workers, for the halves of a batch, and each kernel half of the cores; what the environment
     says goes first. A TensorFlow that already computes, as in a notebook, keeps the threads it has."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    threading = tf.config.threading
+    threading, (within, between) = tf.config.threading, tensorflow_threads(cores)
     with contextlib.suppress(RuntimeError):
         if "TF_NUM_INTRAOP_THREADS" not in os.environ:
-            threading.set_intra_op_parallelism_threads(max(1, cores // 2))
+            threading.set_intra_op_parallelism_threads(within)
         if "TF_NUM_INTEROP_THREADS" not in os.environ:
-            threading.set_inter_op_parallelism_threads(2)
+            threading.set_inter_op_parallelism_threads(between)
+
+
+def tensorflow_threads(cores: int) -> tuple[int, int]:
+    """Give how many threads TensorFlow has within a kernel, which changes the last digits of what it computes, and how
+    many kernels it computes at once, which does not, where a process has so many cores."""
+    return max(1, cores // 2), 2
 
 
 @contextlib.contextmanager

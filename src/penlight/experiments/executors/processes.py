@@ -17,12 +17,12 @@ from typing import IO, Any, Self, TypeVar
 
 from penlight.experiments.executors.work import Work, failure_of
 from penlight.experiments.progress import ProgressListener
+from penlight.models.backend import tensorflow_threads
 from penlight.runs import machine
 
 T = TypeVar("T")
 
-_THREADS = ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS",
-            "MKL_NUM_THREADS")  # fmt: skip
+_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 _GIB = 0.9
 """What a process takes that trains a small network: most of it is TensorFlow."""
 
@@ -194,5 +194,7 @@ def thread_limits(processes: int) -> dict[str, str]:
 
 
 def threads_of(cores: int) -> dict[str, str]:
-    """Give the environment in which a process computes on some cores."""
-    return dict.fromkeys(_THREADS, str(cores))
+    """Give the environment in which a process computes on some cores as it does on a machine that has no more."""
+    within, between = tensorflow_threads(cores)
+    tensorflow = {"TF_NUM_INTRAOP_THREADS": str(within), "TF_NUM_INTEROP_THREADS": str(min(cores, between))}
+    return {**dict.fromkeys(_THREADS, str(cores)), **tensorflow}

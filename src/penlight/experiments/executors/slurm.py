@@ -42,7 +42,8 @@ _UNITS = {"m": 1, "h": 60, "d": 1440}
 
 
 class Cluster(Section):
-    """What each job is given, as slurm.toml says it; what is not there is the cluster's own choice.
+    """What each job is given, as slurm.toml says it; what is not there is the cluster's own choice, or, of time and
+    cpus, the least of the default and of what the partition has.
 
     `time` is as "90m", "4h" or "2d", `memory` as "8G", `gpus` and `cpus` are per job, `at_once` is how many jobs of
     an array may run at once. `setup` are lines of shell before each job, `extra` further options of sbatch.
@@ -53,7 +54,7 @@ class Cluster(Section):
     account: str | None = None
     time: Annotated[str, Field(pattern=r"^[1-9][0-9]{0,5}[mhd]$")] = "4h"
     memory: Annotated[str, Field(pattern=r"^[1-9][0-9]{0,6}[MG]$")] | None = None
-    cpus: Annotated[int, Field(ge=1, le=4096)] = 4
+    cpus: Annotated[int, Field(ge=1, le=4096)] = 2
     gpus: Annotated[int, Field(ge=0, le=64)] = 0
     at_once: Annotated[int, Field(ge=1, le=100_000)] = 100
     setup: tuple[str, ...] = ()
@@ -143,11 +144,14 @@ class Slurm:
         units = {"time": " min", "memory": " MB", "cpus": ""}
         wanted = {"time": asked.minutes, "memory": asked.megabytes or 0, "cpus": asked.cpus}
         for key, value in wanted.items():
-            if value > most[key]:
+            if value > most[key] and key in asked.model_fields_set:
                 raise ClusterError(
                     f"Jobs ask for {value:,}{units[key]} as '{key}', and partition '{name}' gives {round(most[key]):,}.",
                     f"Set '{key}' in {SETTINGS}, or in a file for --cluster.",
                 )
+        within: dict[str, Any] = {"cpus": int(min(asked.cpus, most["cpus"]))}
+        within |= {"time": f"{int(most['time'])}m"} if asked.minutes > most["time"] else {}
+        self.asked = asked.model_copy(update=within)
 
     def submit(self, folder: Path, token: str, tasks: Sequence["SubmittedJob"], after: str = "") -> list[str]:
         """Submit an array of jobs, and give their numbers; they wait for the end of the job `after`. ClusterError if
