@@ -699,15 +699,16 @@ def recipes(
     json: Json = False,
 ) -> None:
     """List the presets with their cost and expected scores, or show the plan of a dataset, with its reasons."""
-    from penlight.api.progress import TrainingView
-    from penlight.cli.show.listed import print_recipes
-    from penlight.cli.show.trained import print_plan_made
-
     if dataset is None:
+        from penlight.cli.show.listed import print_recipes
+
         if (budget, view, size) != (None, None, None):
             raise typer.BadParameter("--budget, --view and --size are of the plan of a dataset; name one.")
         give(pl.list_recipes(), json, print_recipes)
         return
+    from penlight.api.progress import TrainingView
+    from penlight.cli.show.trained import print_plan_made
+
     with TrainingView(quiet=json) as listener:
         plan = pl.plan(dataset, view=view, size=size, budget=budget, listener=listener)
     give(plan, json, lambda made: print_plan_made(made, json, full=True))
