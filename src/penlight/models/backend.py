@@ -92,8 +92,8 @@ def _set_threads(tf: ModuleType) -> None:
 
 
 def tensorflow_threads(cores: int) -> tuple[int, int]:
-    """Give how many threads TensorFlow has within a kernel, which changes the last digits of what it computes, and how
-    many kernels it computes at once, which does not, where a process has so many cores."""
+    """Give how many threads TensorFlow has within a kernel, which changes the last digits of what it computes, and
+    how many kernels it computes at once, which does not, where a process has so many cores."""
     return max(1, cores // 2), 2
 
 

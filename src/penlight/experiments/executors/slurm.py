@@ -146,7 +146,8 @@ class Slurm:
         for key, value in wanted.items():
             if value > most[key] and key in asked.model_fields_set:
                 raise ClusterError(
-                    f"Jobs ask for {value:,}{units[key]} as '{key}', and partition '{name}' gives {round(most[key]):,}.",
+                    f"Jobs ask for {value:,}{units[key]} as '{key}', and partition '{name}' gives "
+                    f"{round(most[key]):,}.",
                     f"Set '{key}' in {SETTINGS}, or in a file for --cluster.",
                 )
         within: dict[str, Any] = {"cpus": int(min(asked.cpus, most["cpus"]))}
