@@ -142,13 +142,24 @@ def locked_journal(path: Path) -> Iterator[None]:
     """
     lock = JournalFileOpenLock(str(path))
     with _named(path):
-        lock.acquire()
+        try:
+            lock.acquire()
+        except RuntimeError as error:
+            # Stopped meanwhile, as by Ctrl-C, it is released without being held: what stopped this process is raised.
+            raise _stopping(error) or error from None
         try:
             yield
         finally:
             # Another process may have broken the lock, as after this machine slept; what was done stays done.
             with contextlib.suppress(RuntimeError):
                 lock.release()
+
+
+def _stopping(error: BaseException | None) -> BaseException | None:
+    """Find what stopped this process among the errors that an error followed from; None if it is none of them."""
+    while isinstance(error, Exception):
+        error = error.__context__
+    return error
 
 
 @contextlib.contextmanager
