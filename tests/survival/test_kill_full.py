@@ -208,7 +208,7 @@ def small_disk(place: Place):
 
 @pytest.mark.parametrize(
     ("words", "n_bytes"),
-    [(NETWORK, 4096), (NETWORK, 40_960), (NETWORK, 163_840), (TUNE, 81_920), (TUNE, 139_264), (TUNE, 155_648)],
+    [(NETWORK, 4096), (NETWORK, 40_960), (NETWORK, 163_840), (TUNE, 4096), (TUNE, 24_576), (TUNE, 40_960)],
 )
 def test_a_real_disk_that_is_too_small_is_named_and_a_larger_one_goes_on(
     undisturbed, place: Place, small_disk, words, n_bytes
