@@ -20,7 +20,8 @@ from tests.cluster.conftest import rows
 pytestmark = pytest.mark.cluster
 
 TRIES = int(os.environ.get("PENLIGHT_CLUSTER_TRIES", "2"))
-EPOCHS = 150
+EPOCHS = 300
+"""Enough that a run is still trained when it is disturbed, also on a quick machine."""
 RUN = "cnn/seed-0"
 
 
@@ -141,11 +142,10 @@ def test_a_cancelled_study_is_not_submitted_again_by_who_waits_but_goes_on_by_it
 
 
 def test_ctrl_c_leaves_the_jobs(place):
-    (place.folder / "study.toml").write_text(rows(linear=1))
+    (place.folder / "study.toml").write_text(rows(cnn=1, epochs=EPOCHS))
     process = place.on_slurm("study.toml", "there")
     place.wait_for(lambda: (place.folder / "there" / ".jobs" / "ledger.json").exists(), "the ledger", process)
-    place.wait_for(lambda: place.rows("there")["linear/seed-0"].job, "the job", process)
-    time.sleep(1)
+    place.wait_for(lambda: place.rows("there")[RUN].job, "the job", process)
     process.send_signal(signal.SIGINT)
     said = place.end(process, 130)
     assert "go on without this command" in said
