@@ -13,7 +13,12 @@ from penlight.experiments.executors.jobs import Ledger
 from tests.cluster.slurm import OneNode, missing, one_node
 from tests.data.tiny_dataset import write_tiny
 
-COMMAND = [sys.executable, "-c", "from penlight.cli import main; main()"]
+# A shell starts what it does not wait for with Ctrl-C ignored, as it may have started these tests.
+COMMAND = [
+    sys.executable,
+    "-c",
+    "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from penlight.cli import main; main()",
+]
 COMPARED = ("predictions-test.npz", "predictions-val.npz", "decision.json")
 HEAD = 'name = "small"\ntitle = "Small"\nquestion = "Which one?"\ndataset = "tiny.toml"\nseeds = 1\n'
 ROW = '[[rows]]\nid = "{name}"\nrecipe = "{recipe}"\ntitle = "The {name}"\nseeds = {seeds}\noverrides = {overrides}\n'

@@ -130,7 +130,7 @@ def test_a_detached_study_is_seen_and_gone_on_with(place):
 
 
 def test_a_cancelled_study_is_not_submitted_again_by_who_waits_but_goes_on_by_its_command(place):
-    (place.folder / "study.toml").write_text(rows(cnn=1, epochs=EPOCHS))
+    (place.folder / "study.toml").write_text(rows(cnn=1, epochs=4 * EPOCHS))
     process = place.on_slurm("study.toml", "there")
     state = place.folder / "there" / RUN / ".state"
     place.wait_for(lambda: any(state.glob("*.npz")), "a checkpoint", process)
