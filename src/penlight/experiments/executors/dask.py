@@ -26,7 +26,7 @@ import distributed
 from penlight.errors import ArgumentError, TrainingError, first_line
 from penlight.experiments.executors.prepare import submitted_to
 from penlight.experiments.executors.processes import TRIES, EndedError, WorkerProcess, threads_of
-from penlight.experiments.executors.work import Work, WorkFailedError, failure_of
+from penlight.experiments.executors.work import Work, WorkFailedError, already_done, result_of
 from penlight.experiments.progress import ProgressListener
 from penlight.parsing import parse_json_object
 
@@ -181,17 +181,15 @@ class Dask:
     def submit(self, work: Work[T]) -> "Future[T]":
         """Have a part done by a worker that has nothing to do, unless it is done already; the first one waits for
         what comes before all."""
-        future: Future[T] = Future()
-        if work.done():
-            self._listener.on_job(work.name, "done", "")
-            future.set_result(work.read(self._listener))
-            return future
+        if (done := already_done(work, self._listener)) is not None:
+            return done
         if self._first is not None:
             first, self._first = self._first, None
             # Where it fails, each part does its own share of it, and says what is wrong.
             with contextlib.suppress(WorkFailedError):
                 self.submit(first).result()
         self._listener.on_job(work.name, "waiting", "")
+        future: Future[T] = Future()
         self._send(work, future)
         return future
 
@@ -244,11 +242,7 @@ class Dask:
                 "error": f"{type(error).__name__}: {first_line(error)}",
                 "remedy": "Start workers in an environment with the same version of Penlight.",
             }
-        if "error" in answer:
-            self._listener.on_job(work.name, "failed", answer["error"])
-            raise failure_of(work, answer)
-        self._listener.on_job(work.name, "done", "")
-        return work.read(self._listener)
+        return result_of(work, answer, self._listener)
 
     def _gone(self) -> TrainingError:
         return TrainingError(

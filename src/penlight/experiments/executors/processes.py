@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import IO, Any, Self, TypeVar
 
-from penlight.experiments.executors.work import Work, failure_of
+from penlight.experiments.executors.work import Work, already_done, result_of
 from penlight.experiments.progress import ProgressListener
 from penlight.models.backend import tensorflow_threads
 from penlight.runs import machine
@@ -151,11 +151,8 @@ class Processes:
     def submit(self, work: Work[T]) -> "Future[T]":
         """Have a part done by the next process that has nothing to do, unless it is done already."""
         assert self._pool is not None
-        if work.done():
-            self._listener.on_job(work.name, "done", "")
-            future: Future[T] = Future()
-            future.set_result(work.read(self._listener))
-            return future
+        if (done := already_done(work, self._listener)) is not None:
+            return done
         self._listener.on_job(work.name, "waiting", "")
         return self._pool.submit(self._do, work)
 
@@ -181,11 +178,7 @@ class Processes:
                     answer = ended.answer(tries)
         finally:
             self._idle.put(worker)
-        if "error" in answer:
-            self._listener.on_job(work.name, "failed", answer["error"])
-            raise failure_of(work, answer)
-        self._listener.on_job(work.name, "done", "")
-        return work.read(self._listener)
+        return result_of(work, answer, self._listener)
 
 
 def thread_limits(processes: int) -> dict[str, str]:

@@ -153,6 +153,25 @@ def _failure(failed: Sequence[WorkFailedError], total: int) -> TrainingError:
     return TrainingError(f"{len(failed)} of {counted(total, 'part')} failed: {shown}{rest}.", " ".join(remedies))
 
 
+def already_done(work: Work[T], listener: ProgressListener) -> "Future[T] | None":
+    """Give the result of a part that needs no place, as it is done already; None if it is not."""
+    if not work.done():
+        return None
+    listener.on_job(work.name, "done", "")
+    future: Future[T] = Future()
+    future.set_result(work.read(listener))
+    return future
+
+
+def result_of(work: Work[T], answer: Mapping[str, str], listener: ProgressListener) -> T:
+    """Give what became of a part by the answer of `worker.do_job`, and tell of it. WorkFailedError if it failed."""
+    if "error" in answer:
+        listener.on_job(work.name, "failed", answer["error"])
+        raise failure_of(work, answer)
+    listener.on_job(work.name, "done", "")
+    return work.read(listener)
+
+
 def announced(work: Iterable[Work[T]], listener: ProgressListener) -> Iterator[Work[T]]:
     """List parts that are done elsewhere and do not depend on each other, and tell that all of them wait."""
     parts = list(work)
